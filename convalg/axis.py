@@ -1,10 +1,10 @@
-"""ONE axis of a layer: which input does tap `t` of output `o` read?
+"""One axis of a layer, defined by the input i that tap t of output o reads:
 
     i = stride * o + dilation * t - padding
 
-This is the only file that contains the formula. With a negative dilation the kernel is flipped
-(a convolution instead of a correlation), and a negative padding crops. Sizes may be integers or,
-for families of layers, symbolic (SymPy expressions).
+This is the only file that contains the formula. A negative dilation flips the kernel, as in a
+convolution, and a negative padding crops the input. Sizes are integers or, for families of layers,
+SymPy expressions.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def holds(condition: object) -> bool:
 class Piece:
     """A piece of the boundary rule: raw indices `low <= j <= high` read `sign * j + constant`.
 
-    None means unbounded.
+    A bound of None means that the piece is unbounded on this side.
     """
 
     sign: int
@@ -50,8 +50,20 @@ class Piece:
 class Axis:
     """The triples (o, i, t) of one axis: `0 <= o < out_size`, `0 <= t < taps`, `0 <= i < in_size`.
 
-    Sizes are in samples. `padding` is in front of the first sample; the padding after the last one
-    follows from `out_size`, see `after`. The sizes of families are symbolic.
+    The sizes of families are symbolic.
+
+    Args:
+        in_size: Number of input samples.
+        out_size: Number of output samples.
+        taps: Number of taps of the kernel.
+        stride: Distance between the windows of neighbouring outputs, in samples.
+        dilation: Distance between neighbouring taps in samples; negative for a flipped kernel.
+        padding: Number of samples in front of the input, as in the formula; negative to crop. The
+            padding after the input follows from `out_size`; see `after`.
+        boundary: Rule that determines the values of the padding.
+
+    Raises:
+        ArgumentError: when an index of the axis could exceed 64 bits.
 
     >>> Axis(in_size=5, out_size=3, taps=3).raw(2, 1)
     3
@@ -66,7 +78,7 @@ class Axis:
     boundary: Boundary = "zeros"
 
     def __post_init__(self) -> None:
-        # A border that is never read is dropped, so that axes with equal triples compare equal.
+        # A boundary rule that is never used is dropped, so that axes with equal triples are equal.
         if self.boundary != "zeros" and holds(self.before <= 0) and holds(self.after <= 0):
             object.__setattr__(self, "boundary", "zeros")
         if self.is_concrete:
@@ -84,7 +96,12 @@ class Axis:
             )
 
     def raw(self, output: Any, tap: Any) -> Any:
-        """Return the index that a tap reads before the boundary rule; takes arrays and symbols."""
+        """Return the index that a tap reads before the boundary rule is applied.
+
+        Args:
+            output: Index of the output: an integer, an array or a symbol.
+            tap: Index of the tap: an integer, an array or a symbol.
+        """
         return self.stride * output + self.dilation * tap - self.padding
 
     def formula(
@@ -111,18 +128,18 @@ class Axis:
 
     @cached_property
     def is_concrete(self) -> bool:
-        """Whether every size is a number."""
+        """Whether all sizes are integers and not symbolic."""
         sizes = (self.in_size, self.out_size, self.taps, self.stride, self.dilation, self.padding)
         return set(map(type, sizes)) <= {int}
 
     @property
     def span(self) -> Size:
-        """The inputs that one output covers, gaps included: |dilation| * (taps - 1) + 1."""
+        """The number of samples from the first to the last tap: |dilation| * (taps - 1) + 1."""
         return span(self.taps, abs(self.dilation))
 
     @property
     def tight_size(self) -> Size:
-        """The distance spanned by the reads of tap 0, in samples: stride * (out_size - 1) + 1."""
+        """The number of samples from the first to the last read of tap 0."""
         return tight_size(self.out_size, self.stride)
 
     @property
@@ -134,18 +151,18 @@ class Axis:
 
     @property
     def before(self) -> Size:
-        """Samples that the first output reads in front of the input (negative: cropped)."""
+        """Samples that the first output reads in front of the input; negative if it is cropped."""
         return self.padding + (self.span - 1 if self.is_backwards else 0)
 
     @property
     def after(self) -> Size:
-        """Samples that the last output reads after the input (negative: samples never read)."""
+        """Samples that the last output reads after the input; negative if samples are not read."""
         return self.tight_size - 1 + self.span - self.before - self.in_size
 
     def pieces(self) -> tuple[Piece, ...]:
-        """Return the boundary rule as affine pieces that cover every raw index this axis reads.
+        """Return the affine pieces of the boundary rule for the raw indices that the axis reads.
 
-        Raw indices in no piece are dropped (they read zero).
+        A raw index that is not in any piece is dropped, so that it reads zero.
         """
         n = self.in_size
         inside = Piece(1, 0, 0, n - 1)
@@ -157,23 +174,24 @@ class Axis:
         return tuple(self._piece(q) for q in range(first, last + 1))
 
     def _piece(self, q: int) -> Piece:
-        """Return piece number q of a periodic boundary; number 0 is the input itself."""
+        """Return the piece of a periodic boundary in period q, where period 0 is the input."""
         n = self.in_size
         if self.boundary == "circular":
             return Piece(1, -q * n, q * n, (q + 1) * n - 1)
         if self.boundary == "symmetric":
             low, high = q * n, (q + 1) * n - 1
             return Piece(1, -q * n, low, high) if q % 2 == 0 else Piece(-1, high, low, high)
-        # Reflect does not repeat the border sample, so neighbouring pieces share it: each
-        # piece keeps the end that is nearer to piece 0.
+        # "reflect" does not repeat the border sample, so that adjacent pieces share it. Each piece
+        # keeps the border sample that is nearer to piece 0.
         low, high = q * (n - 1), (q + 1) * (n - 1)
         sign, constant = (1, -low) if q % 2 == 0 else (-1, high)
         return Piece(sign, constant, low + int(q > 0), high - int(q < 0))
 
     def limits(self) -> tuple[tuple[Any, tuple[Any, ...], str], ...]:
-        """Return what must not be negative for the axis to exist: (value, message, scope note).
+        """Return the conditions for the axis to exist, each as (value, message, scope note).
 
-        A message is a template followed by the values that fill it.
+        A condition holds if its value is not negative. A message is a template followed by the
+        values to insert.
         """
         some = (
             (self.in_size - 1, ("an input of {} samples is empty", self.in_size), ""),
@@ -189,7 +207,8 @@ class Axis:
         )
         if self.boundary in ("zeros", "edge"):
             return some
-        # With symbolic sizes there is one piece on each side, so the padding is at most one period.
+        # With symbolic sizes, there is only one piece on each side, so that the padding must not
+        # exceed one period.
         widest = self.in_size - int(self.boundary == "reflect")
         message = (
             "symbolic sizes fold the {} border at most once, by {} samples: give numbers for all "
@@ -203,7 +222,7 @@ class Axis:
         )
 
     def _periods(self) -> tuple[int, int]:
-        """Return the first and last piece with a raw index; -1 and 1 for symbolic sizes."""
+        """Return the first and last period that a tap reads; -1 and 1 for symbolic sizes."""
         if not self.is_concrete:
             return -1, 1
         corners = [
@@ -214,14 +233,14 @@ class Axis:
 
     @cached_property
     def uses(self) -> tuple[int, ...]:
-        """The number of outputs that read an input with each tap. Needs concrete sizes."""
+        """For each tap, the number of outputs at which it reads an input; needs integer sizes."""
         import numpy as np
 
         n, outputs, taps = int(self.in_size), int(self.out_size), int(self.taps)
         if self.boundary != "zeros":
             return (outputs,) * taps
         check_room(8 * taps, 8, f"the list of {taps} taps")
-        # 0 <= s o + offset < n, solved for o; a negative stride is counted from its end.
+        # Solve 0 <= s o + offset < n for o; with a negative stride, outputs are counted backwards.
         step, offset = int(self.stride), self.raw(0, np.arange(taps))
         if step < 0:
             step, offset = -step, offset + step * (outputs - 1)
@@ -230,10 +249,15 @@ class Axis:
         return tuple(np.maximum(last - first + 1, 0).tolist())
 
     def read_by(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the input index that each tap of some outputs reads, and the sign of its piece.
+        """Return the index of the input that each tap of some outputs reads, and its sign.
 
-        Shapes: outputs (m,), both results (m, taps), int64. An index of -1: the tap is dropped. The
-        sign is by how much the index changes when the raw index grows by 1; 0 on an edge.
+        Args:
+            outputs: Indices of outputs, of shape (m,).
+
+        Returns:
+            Two int64 arrays of shape (m, taps). An index of -1 means that the tap is dropped. The
+            sign is the change of the index when the raw index grows by 1, which is 0 for an edge
+            that is repeated.
         """
         import numpy as np
 
@@ -250,15 +274,16 @@ class Axis:
         return indices, signs
 
     def columns(self) -> np.ndarray:
-        """Return the input index read by each (output, tap), -1 where the tap is dropped.
+        """Return the index of the input that each tap of each output reads, or -1 if it is dropped.
 
-        Shapes: (out_size, taps), int64, read-only, cached. Needs concrete sizes.
+        The result is a cached, read-only int64 array of shape (out_size, taps). All sizes of the
+        axis must be integers.
         """
         return _columns(self)
 
 
 def _term(factor: Size, index: str, write: Callable[[Size], str], times: str) -> str:
-    """Return a factor times an index as text, with its sign in front."""
+    """Return the text of a factor times an index, with its sign."""
     is_negative = factor < 0 if isinstance(factor, int) else factor.could_extract_minus_sign()
     size = write(-factor if is_negative else factor)
     if "+" in size or "-" in size:
@@ -270,7 +295,7 @@ def _term(factor: Size, index: str, write: Callable[[Size], str], times: str) ->
 def _columns(axis: Axis) -> np.ndarray:
     import numpy as np
 
-    # Computing the table takes up to four arrays of its size.
+    # The computation of the table needs up to four arrays of its size.
     entries = 4 * int(axis.out_size) * int(axis.taps)
     check_room(entries, 8, f"the table of {axis.out_size} outputs and {axis.taps} taps")
     table = axis.read_by(np.arange(axis.out_size))[0]
@@ -279,7 +304,7 @@ def _columns(axis: Axis) -> np.ndarray:
 
 
 def span(taps: Size, dilation: Size) -> Any:
-    """Return the samples from the first tap of a window to the last: d (k - 1) + 1.
+    """Return the number of samples from the first to the last tap of a window: d (k - 1) + 1.
 
     >>> span(3, 2)
     5
@@ -288,7 +313,7 @@ def span(taps: Size, dilation: Size) -> Any:
 
 
 def tight_size(outputs: Size, stride: Size) -> Any:
-    """Return the samples from the start of the first window to that of the last: s (o - 1) + 1.
+    """Return the number of samples from the first to the last window start: s (o - 1) + 1.
 
     >>> tight_size(3, 2)
     5
@@ -299,7 +324,9 @@ def tight_size(outputs: Size, stride: Size) -> Any:
 def output_size(
     in_size: Size, taps: Size, stride: int, dilation: int, before: Size, after: Size
 ) -> Any:
-    """Return the number of outputs: floor((i + p_before + p_after - (d (k - 1) + 1)) / s) + 1.
+    """Return the number of outputs of a layer along one axis.
+
+    Rule: floor((i + p_before + p_after - (d (k - 1) + 1)) / s) + 1.
 
     Source: Dumoulin & Visin, A guide to convolution arithmetic, relationship 15.
 
@@ -313,7 +340,7 @@ def output_size(
 
 
 def _unrounded(total: object, stride: object) -> Any:
-    """Remove the floor of a symbolic size that is divided and rounded down once more.
+    """Return a symbolic size without its floor if it is then divided and rounded down again.
 
     Rule: floor((floor(a) + j) / s) = floor((a + j) / s) for integers j and s >= 1.
     """
@@ -358,9 +385,10 @@ def transposed_size(
 def same_padding(
     in_size: Size, taps: Size, stride: int, dilation: int, *, lower: bool = False
 ) -> tuple[Any, Any]:
-    """Return the padding (before, after) that gives ceil(i / s) outputs.
+    """Return the padding (before, after) with which a layer has ceil(i / s) outputs.
 
-    An odd sample is added after the input; with `lower=True`, in front of it (ONNX SAME_LOWER).
+    If the total is odd, the additional sample is after the input, or in front of it with
+    `lower=True` (SAME_LOWER of ONNX).
     Source: TensorFlow's SAME: max(k^ - s, 0) if s divides i, else max(k^ - i mod s, 0).
 
     >>> same_padding(7, 4, 1, 1), same_padding(7, 4, 1, 1, lower=True)

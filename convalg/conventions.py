@@ -1,7 +1,8 @@
 """The geometry of a layer, computed from the arguments of a constructor.
 
-The conventions of the frameworks are decided here: what `padding` may be, which side gets the odd
-sample of "same", how kernels are laid out, how large a transposed layer's output is.
+This module defines the conventions in which frameworks differ: the values of `padding`, the side of
+the odd sample of "same", the order of the axes of a kernel, and the output size of a transposed
+layer.
 """
 
 from __future__ import annotations
@@ -115,7 +116,10 @@ def correlation_geometry(
     boundary: Any = "zeros",
     flipped: bool = False,
 ) -> Geometry:
-    """Return the geometry of a correlation (with `flipped`: a convolution) over a spatial shape."""
+    """Return the geometry of a correlation over a spatial shape, or of a convolution if `flipped`.
+
+    The other arguments are those of `convalg.correlation`.
+    """
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
     dims = len(sizes)
@@ -159,8 +163,9 @@ def transposed_geometry(
 ) -> Geometry:
     """Return the geometry of the correlation whose adjoint is the requested transposed layer.
 
-    `kernel_shape` is `(C_in, C_out // groups, *taps)`: for the correlation, which maps C_out
-    channels to C_in, this is the usual layout.
+    The arguments are those of `convalg.transposed_correlation`. `kernel_shape` is
+    `(C_in, C_out // groups, *taps)`, which is the usual layout for the correlation, as it maps
+    C_out channels to C_in channels.
     """
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
@@ -227,12 +232,13 @@ def pooling_axes(
     ceil_mode: object = False,
     conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
-    """Return the axes of a pooling, and its padding (before, after) on each.
+    """Return the axes of a pooling, and the padding (before, after) of each axis.
 
-    With `ceil_mode` the last window may extend beyond the padding, as long as it starts inside the
-    input or inside the padding in front of it (PyTorch and ONNX).
+    With `ceil_mode`, the last window may extend beyond the padding if it starts inside the input or
+    inside the padding in front of it, as in PyTorch and ONNX.
 
-    Raises: ShapeError where no window fits, ArgumentError for ceil_mode with symbolic sizes.
+    Raises: ShapeError when a window is larger than the padded input, ArgumentError for `ceil_mode`
+    with symbolic sizes.
     """
     needs: list[Condition] = [] if conditions is None else conditions
     sizes = as_shape(shape, conditions=needs)
@@ -251,7 +257,7 @@ def pooling_axes(
         if ceil_mode:
             if not all(isinstance(value, int) for value in (outputs, n, s, *pad)):
                 raise ArgumentError(
-                    f"ceil_mode needs numbers for sizes, not an input of {n} with stride {s}"
+                    f"ceil_mode needs integer sizes, not an input of {n} samples with stride {s}"
                 )
             outputs = ceil_size(n, window, s, d, *pad)
         _check_kernel_fits(outputs, n, window, d, pad, k, what="window")
@@ -268,7 +274,7 @@ def check_boundary(boundary: object) -> None:
 
 
 def _meant(word: object) -> str:
-    """Return a hint with the boundary or padding that another library's name means, or ""."""
+    """Return a hint with the equivalent of another library's boundary or padding name, or ""."""
     if not isinstance(word, str):
         return ""
     boundary = BOUNDARY_SYNONYMS.get(word.lower(), word.lower())
@@ -285,7 +291,7 @@ def _split_kernel(
     call: str,
     conditions: list[Condition],
 ) -> tuple[tuple[Size, ...], tuple[int | None, int | None, int]]:
-    """Return the taps and (in_channels, out_channels, groups), read from the kernel's shape."""
+    """Return the taps and (in_channels, out_channels, groups) of a kernel with the given shape."""
     dims, axes = len(sizes), len(kernel_shape)
     for k, size in enumerate(kernel_shape):
         message = ("kernel of shape {} is empty: axis {} has size {}", kernel_shape, k, size)
@@ -300,7 +306,7 @@ def _split_kernel(
     if axes != dims + 2:
         raise ShapeError(_kernel_rank_message(sizes, kernel_shape, groups, call))
     first, second = kernel_shape[:2]
-    # Divisible exactly where rounding down to a multiple loses nothing.
+    # The groups divide the channels if rounding down to a multiple does not change their number.
     require(
         groups * (first // groups) - first,
         (
@@ -316,7 +322,7 @@ def _split_kernel(
 def _kernel_rank_message(
     sizes: tuple[Size, ...], kernel_shape: tuple[Size, ...], groups: int, call: str
 ) -> str:
-    """Return the error message for a kernel with neither as many axes as the shape nor two more."""
+    """Return the error message for a kernel that has the wrong number of axes for the shape."""
     dims, axes = len(sizes), len(kernel_shape)
     if axes == dims + 1 and axes >= 4 and sizes[0] in (kernel_shape[0], kernel_shape[1] * groups):
         spatial = sizes[1:]
@@ -340,7 +346,7 @@ def _padding_of(
     dilations: tuple[int, ...],
     conditions: list[Condition],
 ) -> tuple[tuple[Any, Any], ...]:
-    """Return (before, after) per axis, with named modes converted to numbers."""
+    """Return the padding (before, after) of each axis, with named modes converted to numbers."""
     if not isinstance(padding, str):
         return padding_pairs(padding, len(sizes), conditions=conditions)
     each = tuple(zip(sizes, taps, strides, dilations, strict=True))
@@ -370,7 +376,7 @@ def check_reflect(
     *,
     name: str = "padding",
 ) -> None:
-    """Raise ArgumentError when a reflection would be wider than the input."""
+    """Raise ArgumentError when a padding by reflection is wider than the input allows."""
     if boundary != "reflect":
         return
     message = (

@@ -1,7 +1,7 @@
 """The exceptions of convalg.
 
-Every message states what was expected, what was given, and what to do. Each class derives from
-`ConvalgError` and from the matching built-in exception.
+Every message states the expectation, the value that was passed, and a remedy. Each class derives
+from `ConvalgError` and from the built-in exception for the same kind of error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ConvalgError(Exception):
     """The base class of all errors that convalg raises deliberately."""
 
     def __str__(self) -> str:
-        # Messages quote names and text of unknown origin, and are printed on terminals.
+        # Messages are printed on terminals, and may quote text of unknown origin.
         return terminal(super().__str__(), lines=True)
 
 
@@ -37,7 +37,7 @@ class ArgumentError(ConvalgError, ValueError):
 
 
 class ShapeError(ArgumentError):
-    """A shape or a number of axes does not fit."""
+    """A shape, or a number of axes, does not match the other arguments."""
 
 
 class KindError(ConvalgError, TypeError):
@@ -47,12 +47,12 @@ class KindError(ConvalgError, TypeError):
 class NotLinearError(KindError, AttributeError):
     """An attribute that only linear operators have was accessed on another map.
 
-    It is an AttributeError too, so `hasattr` returns False.
+    This exception is also an AttributeError, so that `hasattr` returns False.
     """
 
 
 class SymbolicError(KindError):
-    """Symbols or exact objects were given where machine numbers are needed."""
+    """An argument has symbols or exact objects where machine numbers are needed."""
 
 
 class UndecidableError(ArgumentError):
@@ -60,7 +60,7 @@ class UndecidableError(ArgumentError):
 
 
 class FileError(ArgumentError):
-    """A file is missing, unreadable or not what it claims to be."""
+    """A file is missing, cannot be read or written, or has invalid contents."""
 
 
 class MissingLibraryError(ConvalgError, ImportError):
@@ -68,12 +68,12 @@ class MissingLibraryError(ConvalgError, ImportError):
 
 
 class ExactnessError(ConvalgError, OverflowError):
-    """An integer result could exceed 64 bits, so it would not be exact."""
+    """An integer result could exceed 64 bits, and would then not be exact."""
 
 
 class TooLargeError(ConvalgError, MemoryError):
-    """A result would need more memory than its limit allows."""
+    """A result would need more memory than the limit."""
 
 
 class DivergenceError(ConvalgError, ArithmeticError):
-    """Training produced numbers that are not finite."""
+    """The loss or the weights of a network became infinite or NaN during training."""

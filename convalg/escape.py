@@ -1,6 +1,6 @@
-"""Text of unknown origin made safe to show: on a terminal, in LaTeX, Markdown, HTML and XML.
+"""Functions that escape text of unknown origin for terminals, LaTeX, Markdown, HTML and XML.
 
-Names, file names, exception messages and reports come from other people's files and programs.
+Names, file names, exception messages and reports may come from files and programs of other people.
 Escape sequences, control characters, characters that reorder a line, and lone surrogates (which no
 encoder accepts) are replaced by visible escapes such as `\\x1b`.
 """
@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 
 _LATEX = {
-    # In math mode, where every font has them; between dollars no browser reads < as a tag.
+    # These characters are set in math mode, as some text fonts lack them, and a browser does not
+    # interpret < between dollars as a tag.
     "\\": r"$\backslash$",
     "<": "$<$",
     ">": "$>$",
@@ -27,8 +28,8 @@ def terminal(text: object, *, lines: bool = False) -> str:
     """Return text with every character that is not printable replaced by a visible escape.
 
     Args:
-        text: Any object; anything but a string is converted by `str`.
-        lines: Keep line breaks and tabs, for text that may have several lines.
+        text: A string, or another object, which is converted by `str`.
+        lines: Whether line breaks and tabs are kept, for text that may have several lines.
 
     >>> terminal("a\\x1b[31mb\\nc\\u202e\\ud800"), terminal("a\\nb", lines=True)
     ('a\\\\x1b[31mb\\\\nc\\\\u202e\\\\ud800', 'a\\nb')
@@ -45,13 +46,14 @@ def terminal(text: object, *, lines: bool = False) -> str:
 
 
 def latex(text: object, marks: Mapping[str, str] | None = None) -> str:
-    """Return text escaped for LaTeX, for a paragraph or for `\\text{}`.
+    """Return text escaped for LaTeX, for use in a paragraph or in `\\text{}`.
 
-    Characters beyond ASCII, for which a font may have no glyph, are shown by their code points.
+    Characters beyond ASCII, for which a font may not have a glyph, are replaced by their code
+    points.
 
     Args:
-        text: Any object; anything but a string is converted by `str`.
-        marks: LaTeX for some characters, instead of the default.
+        text: A string, or another object, which is converted by `str`.
+        marks: LaTeX code for some characters, which replaces the default.
 
     >>> print(latex("50% of $x_1"), latex("\\N{GREEK SMALL LETTER ALPHA}"))
     50\\% of \\$x\\_1 U+03B1
@@ -73,7 +75,7 @@ def markdown(text: object) -> str:
 
 
 def markup(text: object) -> str:
-    """Return text for HTML, SVG and XML: as `terminal`, with markup escaped too.
+    """Return text escaped for HTML, SVG and XML, with unprintable characters as in `terminal`.
 
     >>> markup('<b> & "\\x00"')
     '&lt;b&gt; &amp; &quot;\\\\x00&quot;'

@@ -1,4 +1,4 @@
-"""Files written atomically, and files of unknown origin opened safely."""
+"""Functions that write files atomically and open files of unknown origin safely."""
 
 from __future__ import annotations
 
@@ -15,44 +15,45 @@ from convalg.limits import format_bytes
 
 
 def replace_file(path: Path, data: bytes) -> Path:
-    """Write data to a file atomically and return its path: written next to it, then renamed.
+    """Write data to a file atomically, by a temporary file next to it, and return the path.
 
-    Raises: FileError where the folder is missing or cannot be written to, or where the path is a
-    folder, a device or a pipe, which are not replaced.
+    Raises: FileError when the folder is missing or not writable, or when the path is a folder, a
+    device or a pipe, which are not replaced.
 
     >>> replace_file(Path("/dev/null"), b"")
     Traceback (most recent call last):
-    convalg.errors.FileError: /dev/null cannot be written: it is not a regular file; give the name \
+    convalg.errors.FileError: /dev/null cannot be written: it is not a regular file; pass the path \
 of a file
     """
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        # An invalid name is reported when it is written.
+        # The attempt to write the file reports an invalid name.
         status = None
     if status is not None and not stat.S_ISREG(status.st_mode):
         kind = "Is a directory" if stat.S_ISDIR(status.st_mode) else "it is not a regular file"
-        raise FileError(f"{path} cannot be written: {kind}; give the name of a file")
-    # A link stays a link: its target is replaced.
+        raise FileError(f"{path} cannot be written: {kind}; pass the path of a file")
+    # The target of a link is replaced, so that the link remains.
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
         write_atomically(target, data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(
-            f"{path} cannot be written: {reason}; choose a folder that exists and that you may "
-            f"write to"
+            f"{path} cannot be written: {reason}; pass a path in a folder that exists and is "
+            f"writable"
         ) from None
     return path
 
 
 def write_atomically(target: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a temporary file next to the target, then rename it; `durable` waits for the disk.
+    """Write data to a temporary file next to the target, and rename it to the target.
 
-    Each call uses a temporary name of its own, `.NAME.PROCESS-TOKEN.part`, so that two programs in
-    one folder do not write to the same file.
+    Each call uses its own temporary name, `.NAME.PROCESS-TOKEN.part`, so that two programs in one
+    folder do not write to the same file. If `durable` is True, the function returns after the data
+    and the name are on the disk.
 
-    Raises: OSError or ValueError; the earlier file is then unchanged.
+    Raises: OSError or ValueError when the file cannot be written; the previous file is unchanged.
     """
     part = target.with_name(f".{target.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
@@ -69,7 +70,7 @@ def write_atomically(target: Path, data: bytes, *, durable: bool = False) -> Non
 
 
 def _flush_folder(folder: Path) -> None:
-    """Write the folder's new entry to the disk, where the system allows it."""
+    """Flush the entries of a folder to the disk, if the system supports it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -82,18 +83,18 @@ def _flush_folder(folder: Path) -> None:
 def opened(
     path: Path, wanted: str, *, most: int | None = None, follow: bool = True
 ) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open a regular file of unknown origin for reading, and return it with its status.
+    """Open a regular file of unknown origin for reading, and yield it with its status.
 
-    It does not wait for a pipe or a device.
+    Opening does not wait for a pipe or a device.
 
     Args:
         path: Path of the file.
-        wanted: What to give instead, for the message: "an IDX file".
-        most: Largest size in bytes that is accepted.
+        wanted: The expected kind of file for error messages, such as "an IDX file".
+        most: Largest size in bytes that is accepted; None for any size.
         follow: Whether the path may be a link.
 
     Raises:
-        FileError: for another kind of file, one that cannot be read, or one that is too long.
+        FileError: when the path is not a regular file, cannot be read, or is larger than `most`.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -118,9 +119,9 @@ def opened(
 
 
 def regular_bytes(path: Path, most: int) -> bytes:
-    """Return the bytes of a regular file, without waiting for a pipe or following a link.
+    """Return the bytes of a regular file; pipes are not waited for, and links are not followed.
 
-    Raises: FileError for what is not a regular file, or longer than `most` bytes.
+    Raises: FileError when the path is not a regular file, or the file is larger than `most` bytes.
     """
     with opened(path, "a regular file", most=most, follow=False) as (file, _):
         return file.read(most)

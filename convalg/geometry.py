@@ -21,14 +21,19 @@ from convalg.size import (
 
 @dataclass(frozen=True)
 class Geometry:
-    """Axes and channels of a correlation; hashable, so that patterns can be cached.
+    """The axes and channels of a correlation; hashable, so that patterns can be cached.
 
-    Shapes: input `(in_channels, *in)`, output `(out_channels, *out)`, kernel
-    `(out_channels, in_channels // groups, *taps)`; without channels (None) the shapes are only
-    spatial and the kernel is `taps` alone.
+    The input has the shape `(in_channels, *in)`, the output `(out_channels, *out)`, and the kernel
+    `(out_channels, in_channels // groups, *taps)`. If the numbers of channels are None, the three
+    shapes do not have channel axes.
 
-    `conditions`: preconditions of the constructor that contain symbols; two geometries are
-    compared without them.
+    Args:
+        axes: The spatial axes.
+        in_channels: Number of input channels, or None.
+        out_channels: Number of output channels, or None.
+        groups: Number of groups of channels.
+        conditions: Preconditions of the constructor that contain symbols. They are ignored when two
+            geometries are compared.
     """
 
     axes: tuple[Axis, ...]
@@ -39,58 +44,58 @@ class Geometry:
 
     @property
     def has_channels(self) -> bool:
-        """Whether shapes have a channel axis."""
+        """Whether the shapes have channel axes."""
         return self.in_channels is not None
 
     @cached_property
     def channels(self) -> tuple[int, int, int]:
-        """(groups, output channels per group, input channels per group)."""
+        """The numbers of groups, of output channels per group, and of input channels per group."""
         outputs, inputs = self.out_channels or 1, self.in_channels or 1
         return self.groups, outputs // self.groups, inputs // self.groups
 
     @cached_property
     def in_spatial(self) -> tuple[Size, ...]:
-        """Input sizes without the channel axis."""
+        """The shape of the input without the channel axis."""
         return tuple([axis.in_size for axis in self.axes])
 
     @cached_property
     def out_spatial(self) -> tuple[Size, ...]:
-        """Output sizes without the channel axis."""
+        """The shape of the output without the channel axis."""
         return tuple([axis.out_size for axis in self.axes])
 
     @cached_property
     def taps(self) -> tuple[Size, ...]:
-        """Kernel sizes without channel axes."""
+        """The shape of the kernel without the channel axes."""
         return tuple([axis.taps for axis in self.axes])
 
     @cached_property
     def in_shape(self) -> tuple[Size, ...]:
-        """Shape of one input."""
+        """The shape of one input, with its channel axis if there is one."""
         return self.in_spatial if self.in_channels is None else (self.in_channels, *self.in_spatial)
 
     @cached_property
     def out_shape(self) -> tuple[Size, ...]:
-        """Shape of one output."""
+        """The shape of one output, with its channel axis if there is one."""
         if self.out_channels is None:
             return self.out_spatial
         return (self.out_channels, *self.out_spatial)
 
     @cached_property
     def kernel_shape(self) -> tuple[Size, ...]:
-        """Shape of the kernel."""
+        """The shape of the kernel, with its channel axes if there are any."""
         if self.out_channels is None:
             return self.taps
         return (self.out_channels, self.channels[2], *self.taps)
 
     @cached_property
     def is_concrete(self) -> bool:
-        """Whether every size is a number."""
+        """Whether all sizes and numbers of channels are integers and not symbolic."""
         numbers = isinstance(self.in_channels or 1, int) and isinstance(self.out_channels or 1, int)
         return numbers and all(axis.is_concrete for axis in self.axes)
 
     @cached_property
     def existence(self) -> tuple[Condition, ...]:
-        """All conditions for the layer to exist, of its axes and of its constructor."""
+        """All conditions on symbols under which the layer exists, of its axes and constructor."""
         conditions = list(self.conditions)
         for number, axis in enumerate(self.axes):
             conditions += [
@@ -105,9 +110,10 @@ class Geometry:
         return tuple(conditions)
 
     def at(self, numbers: Numbers) -> Geometry:
-        """Return the geometry with symbols replaced by numbers, by symbol or by name.
+        """Return the geometry with some symbols replaced by numbers.
 
-        Raises: ArgumentError when it does not exist at these sizes (no output, no kernel, ...).
+        Raises: ArgumentError when the layer does not exist at these sizes, for example because it
+        has no output.
         """
         check_conditions(self.existence, numbers)
         axes = []

@@ -1,4 +1,4 @@
-"""Escaped HTML for answers and tables in notebooks."""
+"""HTML of answers, text and tables in notebooks, with all text escaped."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from convalg.escape import markup
 
-# A sign next to the colour, for readers who cannot tell colours apart; the colours work on light
-# and dark themes.
+# A sign next to each colour is for readers who cannot distinguish colours. The colours are legible
+# on light and dark themes.
 MARKS = {True: ("\u2713", "#2e8b57"), False: ("\u2717", "#c0392b"), None: ("?", "#b8860b")}
 
 
 def answer(holds: bool | None, text: str) -> str:
-    """Return a mark and a text: whether something holds, does not hold, or is unknown.
+    """Return a text with a mark that shows whether it holds, does not hold, or is undecided (None).
 
     >>> answer(True, "n < 3")
     '<div><span style="color:#2e8b57;font-weight:bold">\u2713</span> <code>n &lt; 3</code></div>'
@@ -25,7 +25,7 @@ def answer(holds: bool | None, text: str) -> str:
 
 
 def text(lines: str) -> str:
-    """Return preformatted lines of text.
+    """Return lines of text as a preformatted block.
 
     >>> text("a < b")
     '<pre>a &lt; b</pre>'
@@ -34,7 +34,7 @@ def text(lines: str) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with a caption; the first column holds the row headers.
+    """Return a table with a caption, whose first column contains the row headers.
 
     >>> table("t", ["a"], [["1"]]).count("<th ")
     2

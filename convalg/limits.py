@@ -1,4 +1,4 @@
-"""Limits on memory and on integers, checked before anything is allocated or rounded."""
+"""Limits on memory and on integers, which are checked before arrays are allocated."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from convalg.arguments import shown
 from convalg.errors import ExactnessError, KindError, TooLargeError
 
 MEMORY_LIMIT = 4 * 2**30
-"""Bytes that one explicit matrix may take unless `max_bytes=` says otherwise."""
+"""The largest size of one explicit matrix or array in bytes, unless `max_bytes=` is passed."""
 
 
 def format_bytes(count: int) -> str:
-    """Return a number of bytes with its unit.
+    """Return a number of bytes as text with three or more digits and a unit.
 
     >>> format_bytes(14_700_000_000)
     '14.7 GB'
@@ -21,10 +21,10 @@ def format_bytes(count: int) -> str:
     # math.isfinite fails for an integer that is too large for a float.
     real = isinstance(count, int) or (isinstance(count, numbers.Real) and math.isfinite(count))
     if not real or isinstance(count, bool):
-        raise KindError(f"format_bytes takes a number of bytes, not {shown(count)}")
+        raise KindError(f"count must be a number of bytes, not {shown(count)}")
     unit = 1
     for name in ("bytes", "kB", "MB", "GB"):
-        # From 999.5 on, three digits would round to 1000 of the unit.
+        # 999.5 and more would be rounded to 1000 of the unit.
         if count < 999.5 * unit:
             return f"{count / unit:.3g} {name}"
         unit *= 1000
@@ -36,10 +36,18 @@ def format_bytes(count: int) -> str:
 def check_memory(
     needed: int, max_bytes: int | None, *, what: str, instead: str, fixed: bool = False
 ) -> None:
-    """Raise TooLargeError before anything is allocated, if more than the limit is needed.
+    """Raise TooLargeError if a result needs more memory than the limit.
 
-    The message states the bytes needed, the limit, and what to do instead. `fixed`: the caller has
-    no argument `max_bytes` that could raise the limit.
+    Args:
+        needed: Size of the result in bytes.
+        max_bytes: The limit in bytes; None for `MEMORY_LIMIT`.
+        what: Name of the result, with which the message begins.
+        instead: Advice for the message, such as "pass a smaller file".
+        fixed: Whether the caller has no argument `max_bytes` that could raise the limit.
+
+    Raises:
+        TooLargeError: when `needed` exceeds the limit.
+        KindError: when `max_bytes` is not a number.
     """
     limit = MEMORY_LIMIT if max_bytes is None else max_bytes
     if not isinstance(limit, (int, float)) or not limit >= 0:
@@ -53,29 +61,30 @@ def check_memory(
 
 
 def check_room(entries: int, item: int, what: str) -> None:
-    """Raise TooLargeError for an array of that many entries of `item` bytes before it is made.
+    """Raise TooLargeError if an array of `entries` entries of `item` bytes exceeds the limit.
 
-    For arrays whose size follows from other arguments, where no argument sets the limit.
+    This check is for arrays whose size follows from other arguments, in functions without an
+    argument `max_bytes`.
     """
     if entries * item > MEMORY_LIMIT:
         check_memory(
             entries * item,
             None,
             what=what,
-            instead="take less padding, smaller sizes or a part of the batch at a time, or raise "
+            instead="use less padding, smaller sizes or a part of the batch at a time, or raise "
             "convalg.limits.MEMORY_LIMIT",
             fixed=True,
         )
 
 
 LARGEST_INTEGER = 2**63 - 1
-"""The largest integer of int64, in which sums of integers are computed."""
+"""The largest integer of int64, the type in which sums of integers are computed."""
 
 
 def check_bound(bound: int) -> None:
-    """Raise ExactnessError when a bound on sums of integers exceeds int64."""
+    """Raise ExactnessError if an upper bound on sums of integers exceeds int64."""
     if not isinstance(bound, numbers.Real):
-        raise KindError(f"a bound on integers must be a number, not {shown(bound)}")
+        raise KindError(f"bound must be a number, not {shown(bound)}")
     if bound > LARGEST_INTEGER:
         size = f"{bound:.3g}" if bound < 10**300 else shown(bound)
         raise ExactnessError(

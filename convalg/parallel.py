@@ -1,7 +1,8 @@
-"""Independent pieces of work, in this process or by joblib's workers: same results, same order.
+"""A function applied to many items, in this process or by the workers of joblib.
 
-joblib chooses the workers: processes of this machine unless `joblib.parallel_config(backend=...)`
-names another backend, such as "threading", or that of a Dask or Ray cluster.
+The results and their order do not depend on the workers. joblib uses processes on this machine,
+unless `joblib.parallel_config(backend=...)` selects another backend, such as "threading" or the
+backend of a Dask or Ray cluster.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MOST_JOBS = 4096
 """The largest number of workers."""
 
 BLOCK = 8
-"""Pieces per worker that are submitted at once: after an error no further block is started."""
+"""The number of items per worker in a block; after an error, no further block is started."""
 
 
 def each(
@@ -34,10 +35,17 @@ def each(
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, as soon as it is computed.
 
-    `jobs`: None or 1 for this process, otherwise `n_jobs` of joblib, such as -1 for all workers.
-    `timeout`: seconds that a worker may take for an item. `lost(item, error)` gives the result of
-    an item that takes longer or whose worker dies; without it the error is raised.
-    Raises: ArgumentError for other `jobs`, KindError for a function that cannot be sent to workers.
+    Args:
+        function: Function of one item.
+        items: The items.
+        jobs: None or 1 for this process, otherwise `n_jobs` of joblib, such as -1 for all workers.
+        timeout: Time limit of a worker for one item in seconds; None for no limit.
+        lost: Function `lost(item, error)` that returns the result of an item whose worker exceeds
+            the time limit or dies; None to raise the error.
+
+    Raises:
+        ArgumentError: when `jobs` is not a valid number of workers.
+        KindError: when the function cannot be sent to the workers.
 
     >>> list(each(str, [1, 2, 3]))
     ['1', '2', '3']
@@ -65,7 +73,7 @@ def each(
         else:
             yield from answers
             continue
-        # Run one at a time, the item that was lost shows itself.
+        # The items run one at a time, to determine which of them was lost.
         for item in block:
             try:
                 (one,) = results([item])
@@ -79,18 +87,18 @@ def checked(jobs: int | None) -> None:
 
     >>> checked(0)
     Traceback (most recent call last):
-    convalg.errors.ArgumentError: jobs must be a number of workers, or -1 for all there are, not 0
+    convalg.errors.ArgumentError: jobs must be a number of workers, or -1 for all workers, not 0
     """
     if jobs is None:
         return
     if isinstance(jobs, bool) or not isinstance(jobs, int) or not 0 < abs(jobs) <= MOST_JOBS:
         raise ArgumentError(
-            f"jobs must be a number of workers, or -1 for all there are, not {shown(jobs)}"
+            f"jobs must be a number of workers, or -1 for all workers, not {shown(jobs)}"
         )
 
 
 def timed_out(error: Exception) -> bool:
-    """Return whether the error is a timeout rather than a worker that died."""
+    """Return whether the error reports a time limit that was exceeded, and not a dead worker."""
     import multiprocessing
 
     return isinstance(error, multiprocessing.TimeoutError)
@@ -99,7 +107,7 @@ def timed_out(error: Exception) -> bool:
 def _losses() -> tuple[type[Exception], ...]:
     """Return the exceptions that joblib raises when a worker takes too long or dies.
 
-    joblib's backend for Dask reports a worker that dies as a timeout.
+    The Dask backend of joblib reports a dead worker as a timeout.
     """
     import multiprocessing
 
@@ -118,11 +126,11 @@ def _sendable(function: Callable[[Item], Result]) -> Callable[[Item], Result]:
         return function
     try:
         return _Sent(cloudpickle.dumps(function))
-    # An object that a function refers to may refuse to be pickled with any of these errors.
+    # An object that the function refers to may raise any of these errors when it is pickled.
     except (pickle.PicklingError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise KindError(
-            f"jobs needs a function that can be sent to other processes, but this one cannot "
-            f"({error}): remove what it refers to, or use "
+            f"jobs needs a function that can be sent to other processes, but this one cannot be "
+            f"pickled ({error}): remove its reference to this object, or use "
             f"joblib.parallel_config(backend='threading')"
         ) from error
 
@@ -139,7 +147,7 @@ class _Sent:
 
 @lru_cache(maxsize=4)
 def _received(pickled: bytes) -> Callable[[Any], Any]:
-    """Unpickle a function. Raises: KindError where the worker cannot import what it needs."""
+    """Unpickle a function, or raise KindError if the worker cannot import its module."""
     try:
         function: Callable[[Any], Any] = pickle.loads(pickled)
     except (pickle.UnpicklingError, ImportError, AttributeError) as error:

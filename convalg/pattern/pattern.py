@@ -1,8 +1,8 @@
-"""The labelled pattern: every (row, column, label) of a layer.
+"""Labelled patterns: all triples (row, column, label) of a layer.
 
-Row = output index, column = input index, label = index of the weight, all flat and row-major.
-The pattern of a layer is a product of one pattern per axis and a dense block of channels,
-so it is stored per axis and expanded here when a result needs it.
+The row is the index of an output, the column the index of an input, and the label the index of a
+weight; all indices are flat and row-major. The pattern of a layer is the product of one pattern
+per axis and a dense block of channels, so that it is stored per axis and expanded on demand.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from convalg.pattern.rows import Index, RowBoxes, adjoint_runs, borders, runs
 from convalg.size import size_product
 
 CELL = 2**12
-"""Boxes are used from this number of matrix entries per kind of row."""
+"""Rows are written as boxes if there are at least this many matrix entries per kind of row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """The rows of one output channel against the input channels of its group, entry by entry.
 
-    `indptr` (rows + 1), `columns` sorted in each row, `labels` one per product. Where a
-    boundary reads one sample several times in a row, `starts` is where each merged entry begins
-    among the labels; otherwise it is None and there is one label for each column.
+    `indptr` has rows + 1 entries, `columns` are sorted within each row, and `labels` has one entry
+    per product. If a boundary rule lets an output read one sample several times, these products are
+    merged into one entry, and `starts` is the index of the first label of each entry. Otherwise
+    `starts` is None, and there is one label for each column.
     """
 
     indptr: Index
@@ -45,7 +46,7 @@ class Block:
         return self.columns.size
 
     def row_starts(self) -> Index:
-        """Return where each row begins among the entries."""
+        """Return the index of the first entry of each row."""
         return self.indptr[:-1]
 
     def landmarks(self) -> tuple[slice, Index]:
@@ -57,7 +58,12 @@ class Block:
         np.copyto(out, self.columns, casting="same_kind")
 
     def write_values(self, weights: Array, out: Array) -> None:
-        """Write the weight of each entry to `out`. Shapes: (channels, ...), (channels * size,)."""
+        """Write the weight of each entry to `out`.
+
+        Args:
+            weights: Weights of shape (channels, ...).
+            out: Array of shape (channels * size,).
+        """
         lines = out.reshape(len(weights), -1)
         for line, weight in zip(lines, weights.reshape(len(weights), -1), strict=True):
             if self.starts is None:
@@ -68,7 +74,13 @@ class Block:
 
 
 class Pattern:
-    """The triples of a geometry, expanded on demand.
+    """The triples (row, column, label) of a geometry, expanded on demand.
+
+    The row is the flat index of an output, the column that of an input, and the label that of a
+    weight.
+
+    Args:
+        geometry: Geometry of a layer with integer sizes.
 
     >>> from convalg.conventions import correlation_geometry
     >>> pattern = Pattern(correlation_geometry(3, (2,)))
@@ -88,17 +100,17 @@ class Pattern:
 
     @cached_property
     def products(self) -> int:
-        """The number of triples: products of a weight and an input sample (not padding)."""
+        """The number of triples: the products of a weight and an input sample, without padding."""
         return math.prod(self.geometry.channels) * math.prod([sum(axis.uses) for axis in self.axes])
 
     @cached_property
     def nonzeros(self) -> int:
-        """The number of matrix entries: triples, where those on the same entry count once."""
+        """The number of stored matrix entries, each of which may belong to several triples."""
         return _nonzeros(self.geometry)
 
     @property
     def parameters(self) -> int:
-        """The number of labels: weights, each counted once."""
+        """The number of labels, which is the number of weights."""
         return int(size_product(self.geometry.kernel_shape))
 
     @property
@@ -119,7 +131,11 @@ class Pattern:
         return channel_rows(self.geometry, self._index)
 
     def csr_bytes(self, value_size: int) -> int:
-        """Return the bytes of the CSR matrix with values of a size in bytes, from counts alone."""
+        """Return the size of the CSR matrix in bytes, without building it.
+
+        Args:
+            value_size: Bytes of one value.
+        """
         index = self._index.itemsize
         return self.nonzeros * (value_size + index) + (self._height + 1) * index
 
@@ -131,7 +147,7 @@ class Pattern:
         return np.broadcast_to(uses, self.geometry.kernel_shape)
 
     def triples(self) -> Index:
-        """Return all (row, column, label), one triple per line, sorted by row and then by label."""
+        """Return all triples in an array of shape (products, 3), sorted by row, then by label."""
         geometry = self.geometry
         groups, outputs, inputs = geometry.channels
         rows_each = int(size_product(geometry.out_spatial))
@@ -150,9 +166,9 @@ class Pattern:
         )
 
     def csr_structure(self) -> tuple[Index, Index]:
-        """Return `indptr` and `indices` of the full matrix: sorted, without duplicates.
+        """Return `indptr` and `indices` of the CSR matrix, sorted and without duplicates.
 
-        They are 32-bit integers unless an index needs 64 bits.
+        Both arrays are of 32-bit integers unless an index needs 64 bits.
         """
         groups, outputs, inputs = self.geometry.channels
         step = inputs * int(size_product(self.geometry.in_spatial))
@@ -182,10 +198,14 @@ class Pattern:
         return data, _all_columns(rows, groups, inputs, step, kind), indptr
 
     def fits(self, indptr: Index, indices: Index) -> bool:
-        """Return whether these equal `csr_structure`, judging by a sample of positions.
+        """Return whether two arrays equal `csr_structure` at a sample of their indices.
 
-        Compared are where the entries of each channel begin, and in the first channel about a
-        thousand row ends and the landmarks of its rows.
+        The sample contains the end of each channel, and in the first channel about a thousand row
+        ends and the landmarks of its rows.
+
+        Args:
+            indptr: Row pointers of a CSR matrix.
+            indices: Column indices of a CSR matrix.
         """
         if indptr.size != self._height + 1 or indices.size != self.nonzeros:
             return False
@@ -193,9 +213,14 @@ class Pattern:
         return np.array_equal(indptr[rows], ends) and np.array_equal(indices[entries], columns)
 
     def csr_values(self, kernel: Array, out: Array | None = None) -> Array:
-        """Return the values that belong to `csr_structure`: the weight of each entry's label.
+        """Return the values of the CSR matrix with the structure `csr_structure`.
 
-        Shapes: kernel as `geometry.kernel_shape`; result (nonzeros,), written to `out` if given.
+        Args:
+            kernel: The weights, of shape `geometry.kernel_shape`.
+            out: Array of shape (nonzeros,) to which the values are written; None for a new array.
+
+        Returns:
+            The values, of shape (nonzeros,).
         """
         geometry = self.geometry
         groups, outputs, inputs = geometry.channels
@@ -210,7 +235,10 @@ class Pattern:
 def _all_columns(
     channel: RowBoxes | Block, groups: int, channels: int, step: int, kind: np.dtype[np.integer]
 ) -> Index:
-    """Return the columns of all rows, from those of a channel; each group reads `step` further."""
+    """Return the columns of all rows, given the rows of one channel.
+
+    The columns of each group are `step` larger than those of the previous group.
+    """
     indices = np.empty((groups, channels, channel.size), dtype=kind)
     channel.write_columns(indices[0, 0])
     for group in range(1, groups):
@@ -220,7 +248,7 @@ def _all_columns(
 
 
 def _row_ends(channel: RowBoxes | Block, lines: int, kind: np.dtype[np.integer]) -> Index:
-    """Return `indptr` of all rows, from the row starts of one channel."""
+    """Return `indptr` of all rows, given the rows of one channel."""
     starts = channel.row_starts()
     indptr = np.empty(lines * starts.size + 1, dtype=kind)
     indptr[-1] = lines * channel.size
@@ -237,13 +265,13 @@ def _check_sums(weight: Array, block: Block) -> None:
 
 
 def index_type(*bounds: int) -> type[np.int32] | type[np.int64]:
-    """Return the smallest index type that SciPy accepts and that can hold these counts."""
+    """Return the smaller index type of SciPy, int32 or int64, that can represent these counts."""
     return np.int32 if max(bounds) < 2**31 else np.int64
 
 
 @lru_cache(maxsize=256)
 def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> RowBoxes | Block:
-    """Return the rows of one output channel as a sparse matrix stores them, in the cheaper form."""
+    """Return the rows of one output channel, in the form that is written faster."""
     count = math.prod([borders(axis).size for axis in geometry.axes])
     if count > 1 and _nonzeros(geometry) < CELL * count:
         return column_block(geometry)
@@ -282,7 +310,7 @@ def _nonzeros(geometry: Geometry) -> int:
 
 @lru_cache(maxsize=64)
 def column_block(geometry: Geometry) -> Block:
-    """Return the block with each row sorted by column and merged, as a sparse matrix stores it."""
+    """Return the block with sorted columns and merged entries, as a sparse matrix stores it."""
     block = _expand(geometry, "column")
     if all(_distinct(axis) == sum(axis.uses) for axis in geometry.axes):
         return block
@@ -304,7 +332,7 @@ def label_block(geometry: Geometry) -> Block:
 
 
 def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
-    """Return the product of the axes and of the input channels, in row order; no dropped taps."""
+    """Return the product of the axes and the input channels, in row order, without dropped taps."""
     axes, inputs = geometry.axes, geometry.channels[2]
     dims = len(axes)
     # Index space: (o_1 .. o_D, c, t_1 .. t_D).
@@ -333,7 +361,7 @@ def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
 
 
 def _distinct(axis: Axis) -> int:
-    """Return the number of different (output, input) pairs of an axis."""
+    """Return the number of distinct pairs (output, input) of an axis."""
     if axis.boundary == "zeros":
         return sum(axis.uses)
     return sum(run.entries for run in runs(axis))

@@ -1,9 +1,9 @@
-"""Runs of rows with the same taps: writing a layer's matrix without an index for each entry.
+"""Runs of rows with the same taps, with which the matrix of a layer is written in large blocks.
 
-Between two borders, all outputs of an axis read with the same taps, each one `stride` samples
-further than the previous one. With such runs on each axis, a matrix is divided into a few boxes of
-equal rows (nine for a padded 3 x 3 kernel), and a box is written by one broadcast sum (its columns)
-or one broadcast copy (its weights).
+Between two borders, all outputs of an axis read with the same taps, each output `stride` samples
+further than the previous one. The runs of all axes divide a matrix into a few boxes of similar
+rows, of which there are nine for a padded 3 x 3 kernel. One broadcast sum writes the columns of a
+box, and one broadcast copy its weights, so that there is no index array with one index per entry.
 """
 
 from __future__ import annotations
@@ -26,18 +26,21 @@ Index = npt.NDArray[np.integer]
 Array = npt.NDArray[Any]
 
 MOST_ROWS = 1024
-"""About the largest number of different rows along an axis of a transposed matrix in runs."""
+"""Approximate limit on the number of different rows along an axis of a transposed matrix."""
 
 LINE = 4096
-"""Most entries that one inner loop writes by joining consecutive shorter rows."""
+"""Consecutive short rows are joined into lines of at most this many entries."""
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """The reads of one output of an axis: `columns`, sorted and each once, with their `taps`.
+    """The reads of one output of an axis.
 
-    `taps` is None for all taps in order. Where a boundary reads one sample with several taps,
-    `starts` is where those of each column begin; otherwise there is one tap for each column.
+    Attributes:
+        columns: Indices of the inputs, sorted and without duplicates.
+        taps: The taps that read them, ordered by column; None for all taps in order.
+        starts: Index of the first tap of each column, if a boundary rule lets several taps read one
+            sample; None if there is one tap for each column.
     """
 
     columns: Index
@@ -45,7 +48,7 @@ class Row:
     starts: Index | None = None
 
     def of(self, weights: Array, axis: int) -> Array:
-        """Return the weights of these columns, from those of all taps along an axis."""
+        """Return the weight of each column, given the weights of all taps along an axis."""
         if self.taps is None:
             return weights
         taken = weights[(slice(None),) * axis + (self.taps,)]
@@ -59,9 +62,16 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class RowRun:
-    """Rows `first`, `first + every`, ... of an axis, which read like `row`, each `step` further.
+    """Rows `first`, `first + every`, ... of an axis that have the same taps.
 
-    The first row begins after `before` entries of the axis, and the rows are `pitch` entries apart.
+    Attributes:
+        first: Index of the first row.
+        every: Difference of the indices of consecutive rows.
+        count: Number of rows.
+        step: Difference of the columns of consecutive rows.
+        before: Number of entries of the axis before the first row.
+        pitch: Number of entries from the start of a row to the start of the next row of the run.
+        row: The reads of the first row.
     """
 
     first: int
@@ -74,28 +84,28 @@ class RowRun:
 
     @property
     def width(self) -> int:
-        """The entries of each row."""
+        """The number of entries of each row."""
         return self.row.columns.size
 
     @property
     def entries(self) -> int:
-        """The entries of all its rows."""
+        """The number of entries of all rows of the run."""
         return self.count * self.width
 
     @property
     def rows(self) -> slice:
-        """The indices of its rows."""
+        """The indices of the rows of the run."""
         return slice(self.first, self.first + (self.count - 1) * self.every + 1, self.every)
 
 
 @lru_cache(maxsize=512)
 def runs(axis: Axis) -> tuple[RowRun, ...]:
-    """Return the outputs of an axis in runs, in order. Needs concrete sizes."""
+    """Return the runs of the outputs of an axis with integer sizes, in order."""
     starts = borders(axis)
     columns, signs = axis.read_by(starts)
     if np.any(mixed := _is_mixed(columns, signs)):
-        # Mirrored and other samples of a row move in opposite directions, so that every output
-        # is a run of its own.
+        # From one output to the next, reflected samples move in the opposite direction to the
+        # others, so that every output is a run of its own.
         ends = np.append(starts[1:], axis.out_size)
         spread = [np.arange(a, b) for a, b in zip(starts[mixed], ends[mixed], strict=True)]
         starts = np.unique(np.concatenate([starts, *spread]))
@@ -116,10 +126,12 @@ def runs(axis: Axis) -> tuple[RowRun, ...]:
 
 @lru_cache(maxsize=512)
 def adjoint_runs(axis: Axis) -> tuple[RowRun, ...] | None:
-    """Return the inputs of an axis in runs, with the outputs that read them; None if not possible.
+    """Return the runs of the inputs of an axis, which contain the outputs that read each input.
 
-    Rule: tap t is read along lines i = s o + c. Between the ends of all lines, every |s|-th input
-    is on the same lines, and its outputs move by 1 on each.
+    Rule: tap t reads along lines i = s o + c. Between the ends of the lines, the inputs at a
+    distance of |s| are on the same lines, and the outputs that read them differ by 1.
+
+    The result is None for a boundary rule that reflects or repeats samples, or for too many taps.
     """
     stride, size, taps = (int(n) for n in (axis.stride, axis.in_size, axis.taps))
     period, direction = abs(stride), 1 if stride > 0 else -1
@@ -147,7 +159,7 @@ def adjoint_runs(axis: Axis) -> tuple[RowRun, ...] | None:
 
 
 def _tap_lines(axis: Axis) -> list[tuple[int, int, int, int]]:
-    """Return (tap, c, first output, outputs) of the lines i = stride * o + c that the taps read."""
+    """Return (tap, c, first output, number of outputs) of the lines i = stride * o + c."""
     lines: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for run in runs(axis):
         taps = np.arange(axis.taps) if run.row.taps is None else np.arange(axis.taps)[run.row.taps]
@@ -166,12 +178,12 @@ def _tap_lines(axis: Axis) -> list[tuple[int, int, int, int]]:
 
 @lru_cache(maxsize=512)
 def borders(axis: Axis) -> Index:
-    """Return the outputs where a tap enters another piece of the boundary rule; the first is 0."""
+    """Return output 0 and the outputs at which a tap enters another piece of the boundary rule."""
     edges = {piece.low for piece in axis.pieces()} - {None}
     edges |= {piece.high + 1 for piece in axis.pieces() if piece.high is not None}
     edge = np.array(sorted(edges), dtype=np.int64)[:, None]  # type: ignore[type-var]  # sorted integers
     read, stride = axis.raw(0, np.arange(axis.taps)), int(axis.stride)
-    # The first output that reads at the edge or beyond it; with a negative stride, in front of it.
+    # The first output that reads at or after the edge, or before it with a negative stride.
     passed = -((read - edge) // stride) if stride > 0 else -((edge - 1 - read) // -stride)
     inside = passed[(passed > 0) & (passed < axis.out_size)]
     outputs = np.unique(np.append(inside, 0))
@@ -180,7 +192,7 @@ def borders(axis: Axis) -> Index:
 
 
 def _is_mixed(columns: Index, signs: Index) -> npt.NDArray[np.bool_]:
-    """Return which rows have taps that move differently from one output to the next."""
+    """Return a mask of the rows whose taps do not all move equally from one output to the next."""
     kept = columns >= 0
     least, most = np.where(kept, signs, 2).min(axis=1), np.where(kept, signs, -2).max(axis=1)
     mixed: npt.NDArray[np.bool_] = least < most
@@ -208,9 +220,13 @@ def _row(columns: Index, taps: Index, count: int) -> Row:
 class RowPart:
     """Lines of a box that are written at once; a line is one row, or several consecutive rows.
 
-    In one output channel the lines begin at `offset`, `strides` apart; the columns of a line are
-    `line` plus its entry of `moved`. `pieces` are the runs of the last axis in a line: each row,
-    where the rows begin in the line, how far apart they are, and how many there are.
+    Attributes:
+        offset: Index of the first entry of the first line, in one output channel.
+        strides: Distances between the first entries of the lines along each axis of `moved`.
+        line: Columns of the entries of a line, to which the entry of `moved` is added.
+        moved: Offset of the columns of each line.
+        pieces: For each run of the last axis in a line: its row, the index of its first entry in
+            the line, the distance between its rows, and the number of its rows.
     """
 
     offset: int
@@ -220,12 +236,12 @@ class RowPart:
     pieces: tuple[tuple[Row, int, int, int], ...]
 
     def view(self, out: Array, channels: int) -> Array:
-        """Return a view of its entries in those of all channels: (channels, *lines, line)."""
+        """Return a view of the entries of this part in `out`, of shape (channels, *lines, line)."""
         shape = (channels, *self.moved.shape, self.line.size)
         return _view(out, shape, self.offset, (out.size // channels, *self.strides, 1))
 
     def values(self, weights: Array) -> Array:
-        """Return a line for each channel, from the weights that the other axes selected."""
+        """Return a line of values for each channel, given the weights that other axes selected."""
         channels, line = len(weights), np.empty((len(weights), self.line.size), weights.dtype)
         for row, offset, pitch, count in self.pieces:
             taken = row.of(weights, weights.ndim - 1).reshape(channels, 1, -1)
@@ -243,13 +259,13 @@ def _view(array: Array, shape: tuple[int, ...], offset: int, strides: tuple[int,
 
 @dataclass(frozen=True, eq=False)
 class RowBox:
-    """Rows with the same taps along all axes but the last: one run of each of these axes."""
+    """Rows with the same taps along all axes but the last, given by one run of each such axis."""
 
     runs: tuple[RowRun, ...]
     parts: tuple[RowPart, ...]
 
     def spread(self, weights: Array, out: Array) -> None:
-        """Write the weights of a row to all rows, for each channel."""
+        """Write the weights to the entries of all rows of the box, for each channel."""
         for k, run in enumerate(self.runs):
             weights = run.row.of(weights, k + 2)
         for part in self.parts:
@@ -260,7 +276,11 @@ class RowBox:
 class RowBoxes:
     """The rows of one output channel against the input channels of its group, as boxes.
 
-    `axes`: the runs of each axis. `sizes`: its input samples. `kind`: the type of an index.
+    Attributes:
+        axes: The runs of each axis.
+        sizes: The number of input samples of each axis.
+        inputs: The number of input channels of a group.
+        kind: The type of an index.
     """
 
     axes: tuple[tuple[RowRun, ...], ...]
@@ -270,7 +290,7 @@ class RowBoxes:
 
     @cached_property
     def totals(self) -> tuple[int, ...]:
-        """The entries of each axis."""
+        """The number of entries of each axis."""
         return tuple(sum(run.entries for run in axis) for axis in self.axes)
 
     @cached_property
@@ -288,7 +308,7 @@ class RowBoxes:
         )
 
     def row_starts(self) -> Index:
-        """Return where each row begins among the entries."""
+        """Return the index of the first entry of each row."""
         rows = _row_starts(self.axes[-1], self.inputs, self.kind)
         scale = self.inputs * self.totals[-1]
         for axis, total in zip(self.axes[-2::-1], self.totals[-2::-1], strict=True):
@@ -309,13 +329,18 @@ class RowBoxes:
     def write_values(self, weights: Array, out: Array) -> None:
         """Write the weight of each entry to `out`.
 
-        Shapes: weights (channels, inputs, *taps), out (channels * size,).
+        Args:
+            weights: Weights of shape (channels, inputs, *taps).
+            out: Array of shape (channels * size,).
         """
         for box in self.boxes:
             box.spread(weights, out)
 
     def landmarks(self) -> tuple[Index, Index]:
-        """Return some entries and their columns: the first, middle and last lines of each box."""
+        """Return the indices and the columns of some entries.
+
+        These are the entries of the first, middle and last lines of each part along each axis.
+        """
         entries, columns = [], []
         for part in (part for box in self.boxes for part in box.parts):
             seen = np.ix_(*(sorted({0, n // 2, n - 1}) for n in part.moved.shape))
@@ -329,7 +354,7 @@ class RowBoxes:
     def _paths(
         self, path: tuple[RowRun, ...], offset: int, strides: tuple[int, ...]
     ) -> Iterator[tuple[tuple[RowRun, ...], int, tuple[int, ...]]]:
-        """Yield a run of each axis but the last, with the first row's start and the strides."""
+        """Yield a run of each axis but the last, with the first entry and the strides."""
         k = len(path)
         if k == len(self.axes) - 1:
             yield path, offset, strides
@@ -344,7 +369,7 @@ class RowBoxes:
     def _parts(
         self, path: tuple[RowRun, ...], offset: int, strides: tuple[int, ...]
     ) -> Iterator[RowPart]:
-        """Yield the rows of a box in lines of equal length, then the remaining rows."""
+        """Yield the rows of a box as lines of equal length, and then the remaining rows."""
         first, moved = np.arange(self.inputs), np.zeros((), dtype=np.int64)
         for run, size in zip(path, self.sizes[:-1], strict=True):
             first = first[..., None] * size + run.row.columns
@@ -386,7 +411,7 @@ class RowBoxes:
 
 
 def _row_starts(axis: tuple[RowRun, ...], scale: int, kind: np.dtype[np.integer]) -> Index:
-    """Return the number of entries of an axis in front of each of its rows, times a scale."""
+    """Return the number of entries of an axis before each of its rows, multiplied by a scale."""
     starts: Index = np.empty(sum(run.count for run in axis), dtype=kind)
     for run in axis:
         numbers = np.arange(run.count, dtype=kind)
