@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -107,6 +107,14 @@ def as_path(path: object, name: str = "path") -> Path:
     raise FileError(f"{name} must be a valid file name, not {shown(os.fspath(path))}")
 
 
+def is_finite(value: SupportsFloat) -> bool:
+    """Return whether a number is finite and can be converted to a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def checked_number(
     name: str,
     value: object,
@@ -123,12 +131,10 @@ def checked_number(
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise KindError(f"{name} must be a number, not {shown(value)} ({type(value).__name__})")
     # An int stays an int, so that the repr of StepDecay(10, 0.5) shows 10, not 10.0.
-    try:
-        number: float = int(value) if isinstance(value, Integral) else float(value)
-        is_finite = math.isfinite(number)
-    except OverflowError:
-        is_finite = False
-    if not (is_finite and least <= number <= most and above < number < below):
+    number: float = math.nan
+    if is_finite(value):
+        number = int(value) if isinstance(value, Integral) else float(value)
+    if not (least <= number <= most and above < number < below and is_finite(number)):
         bounds = [
             f"{label} {bound}"
             for label, bound in (

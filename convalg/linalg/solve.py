@@ -7,6 +7,7 @@ import numbers
 
 import numpy as np
 
+from convalg.arguments import is_finite, shown
 from convalg.arrays import Array, batch_of, check_finite
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.linalg.numeric import as_float
@@ -96,7 +97,7 @@ def solve(
 def _number(value: object, name: str) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise KindError(f"{name} must be a real number, not {value!r}")
-    number = float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ArgumentError(f"{name} must be a finite number of at least 0, not {value!r}")
+    number = float(value) if is_finite(value) else math.nan
+    if not number >= 0:
+        raise ArgumentError(f"{name} must be a finite number of at least 0, not {shown(value)}")
     return number

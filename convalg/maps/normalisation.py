@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convalg import engine
-from convalg.arguments import one_of
+from convalg.arguments import is_finite, one_of, shown
 from convalg.arrays import Array, as_floats, as_numbers, check_finite, entrywise, one_sample
 from convalg.axis import Axis
 from convalg.conventions import Shape
@@ -442,8 +441,12 @@ def _per_channel(values: object, name: str, channels: int) -> Array:
 def _epsilon(value: Any) -> Any:
     """Return a number of at least 0, or a symbol. Raises: ArgumentError for anything else."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if value.is_negative if is_expression(value) else not (real and value >= 0):
-        raise ArgumentError(f"epsilon must be a real number of at least 0, not {value!r}")
+    if (
+        value.is_negative
+        if is_expression(value)
+        else not (real and is_finite(value) and value >= 0)
+    ):
+        raise ArgumentError(f"epsilon must be a real number of at least 0, not {shown(value)}")
     check_finite(np.array(value), "epsilon")
     return value
 
@@ -452,7 +455,7 @@ def _number(value: object, name: str) -> Any:
     """Return a finite number. Raises: KindError or ArgumentError, which name the argument."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise KindError(f"{name} must be a real number, not {value!r} ({type(value).__name__})")
-    if not math.isfinite(value):
+    if not is_finite(value):
         raise ArgumentError(f"{name} must be a finite number, not {value!r}")
     # Arithmetic with a narrow NumPy integer could overflow.
     return int(value) if isinstance(value, numbers.Integral) else value

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from convalg.arguments import is_finite
 from convalg.conventions import check_boundary
 from convalg.errors import ArgumentError, KindError
 from convalg.operators.windows import COORDINATES, ROUNDINGS
@@ -88,7 +89,7 @@ def flag(value: object, name: str) -> bool:
 def real(value: object, name: str) -> Any:
     """Check that a value is a finite number."""
     result = number(value, name)
-    if not math.isfinite(result):
+    if not is_finite(result):
         raise ArgumentError(f"{name} must be a finite number, not {value!r}")
     return result
 
