@@ -1,7 +1,7 @@
 """The exceptions of convalg.
 
-Every message states the expectation, the value that was passed, and a remedy. Each class derives
-from `ConvalgError` and from the built-in exception for the same kind of error.
+A message states what was expected, the value that was passed and, where one is known, a remedy.
+Each class derives from `ConvalgError` and from the built-in exception for the same kind of error.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_the_limit_of_the_module_holds_without_another(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("limit", ["1 GB", float("nan"), [1]])
 def test_a_limit_is_a_number(limit: object) -> None:
-    with pytest.raises(KindError, match="max_bytes must be a number of bytes, not"):
+    with pytest.raises(KindError, match="max_bytes must be a number of bytes, at least 0, not"):
         check_memory(1, limit, what="it", instead="take less")  # type: ignore[arg-type]
 
 

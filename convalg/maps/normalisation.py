@@ -446,7 +446,9 @@ def _epsilon(value: Any) -> Any:
         if is_expression(value)
         else not (real and is_finite(value) and value >= 0)
     ):
-        raise ArgumentError(f"epsilon must be a real number of at least 0, not {shown(value)}")
+        raise ArgumentError(
+            f"epsilon must be a finite real number of at least 0, not {shown(value)}"
+        )
     check_finite(np.array(value), "epsilon")
     return value
 

@@ -54,6 +54,15 @@ def test_an_equality_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Proved for all n >= K >= 1." in out
 
 
+def test_an_equality_of_quotients(capsys: pytest.CaptureFixture[str]) -> None:
+    mean = "correlation(n, kernel(K)) / 2"
+    code, out, _ = run(capsys, "--equal", f"{mean} + {mean}", "correlation(n, kernel(K))")
+    assert code == 0, out
+    code, _, err = run(capsys, "--equal", "identity(n / 2)", "identity(n)")
+    assert code == 2
+    assert "/ divides an operator, not n: use // between sizes" in " ".join(err.split())
+
+
 def test_an_equality_that_does_not(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--equal", "correlation(n, kernel(K)).T", UNFLIPPED)
     assert code == 1

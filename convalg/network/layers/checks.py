@@ -6,7 +6,6 @@ argument.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -99,7 +98,7 @@ def number(value: object, name: str) -> Any:
     kinds = (int, float, Fraction, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise KindError(f"{name} must be a number, not {value!r} ({type(value).__name__})")
-    if math.isnan(value):
+    if value != value:
         raise ArgumentError(f"{name} must be a number, not {value!r}")
     return value.item() if isinstance(value, np.generic) else value
 
