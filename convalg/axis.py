@@ -10,12 +10,12 @@ SymPy expressions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from convalg.arguments import shown
-from convalg.errors import ArgumentError
+from convalg.errors import ArgumentError, SymbolicError
 from convalg.limits import LARGEST_INTEGER, check_room
 
 if TYPE_CHECKING:
@@ -44,6 +44,22 @@ class Piece:
     constant: Size
     low: Size | None
     high: Size | None
+
+
+@dataclass(frozen=True)
+class AxisNumbers:
+    """The sizes of an axis without symbols, as integers; the names are those of `Axis`."""
+
+    in_size: int
+    out_size: int
+    taps: int
+    stride: int
+    dilation: int
+    padding: int
+    span: int
+    tight_size: int
+    before: int
+    after: int
 
 
 @dataclass(frozen=True)
@@ -131,6 +147,17 @@ class Axis:
         """Whether all sizes are integers and not symbolic."""
         sizes = (self.in_size, self.out_size, self.taps, self.stride, self.dilation, self.padding)
         return set(map(type, sizes)) <= {int}
+
+    @cached_property
+    def numbers(self) -> AxisNumbers:
+        """The sizes as integers.
+
+        Raises: SymbolicError when a size is symbolic.
+        """
+        if not self.is_concrete:
+            raise SymbolicError(f"the sizes of an axis must be numbers here, not symbols: {self}")
+        names = [name.name for name in fields(AxisNumbers)]
+        return AxisNumbers(**{name: getattr(self, name) for name in names})
 
     @property
     def span(self) -> Size:

@@ -11,6 +11,7 @@ import sympy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import convalg as ca
 from convalg.axis import (
     BOUNDARIES,
     Axis,
@@ -179,3 +180,18 @@ def test_sizes_behind_several_layers_round_once(
         counted = output_size(counted, taps, stride, 1, padding, padding)
     assert size.subs(letter, number) == counted
     assert len(size.atoms(sympy.floor)) <= 1
+
+
+def test_the_sizes_of_an_axis_as_integers() -> None:
+    axis = Axis(in_size=7, out_size=3, taps=3, stride=2, dilation=-2, padding=1)
+    numbers = axis.numbers
+    for name in vars(numbers):
+        value = getattr(numbers, name)
+        assert type(value) is int
+        assert value == getattr(axis, name)
+
+
+def test_an_axis_with_symbols_has_no_integers() -> None:
+    (n,) = ca.sizes("n")
+    with pytest.raises(ca.errors.SymbolicError, match="must be numbers here, not symbols"):
+        _ = Axis(in_size=n, out_size=n).numbers

@@ -67,7 +67,7 @@ def axis_rows(axis: Axis, taps: bool, adjoint: bool) -> Rows:
     read = axis.columns()
     if taps:
         read = read.T.reshape(-1, 1)
-    rows, sizes = np.repeat(np.arange(len(read)), read.shape[1]), (len(read), int(axis.in_size))
+    rows, sizes = np.repeat(np.arange(len(read)), read.shape[1]), (len(read), axis.numbers.in_size)
     columns = read.reshape(-1)
     rows, columns = rows[columns >= 0], columns[columns >= 0]
     if adjoint:

@@ -96,7 +96,7 @@ def _kernel(operator: Convolution, like: torch.Tensor) -> torch.Tensor:
 
     geometry = operator.geometry
     groups, outputs, inputs = geometry.channels
-    taps = [int(axis.taps) for axis in geometry.axes]
+    taps = [axis.numbers.taps for axis in geometry.axes]
     values = np.asarray(operator.weights).astype(np.float64)
     values = values.reshape(groups * outputs, inputs, *taps)
     flipped = [k + 2 for k, axis in enumerate(geometry.axes) if axis.is_backwards]
@@ -108,16 +108,16 @@ def _kernel(operator: Convolution, like: torch.Tensor) -> torch.Tensor:
 def _options(operator: Convolution) -> dict[str, Any]:
     axes = operator.geometry.axes
     return {
-        "stride": tuple(int(axis.stride) for axis in axes),
-        "dilation": tuple(abs(int(axis.dilation)) for axis in axes),
+        "stride": tuple(axis.numbers.stride for axis in axes),
+        "dilation": tuple(abs(axis.numbers.dilation) for axis in axes),
         "groups": int(operator.geometry.channels[0]),
     }
 
 
 def _borders(axis: Axis) -> np.ndarray:
     """Return the input index at each position of the padded axis, or -1 for a zero."""
-    before, after = int(axis.before), int(axis.after)
-    size = int(axis.in_size)
+    before, after = axis.numbers.before, axis.numbers.after
+    size = axis.numbers.in_size
     return Axis(size, size + before + after, padding=before, boundary=axis.boundary).columns()[:, 0]
 
 
@@ -127,11 +127,11 @@ def _convolved(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
 
     geometry = operator.geometry
     axes = geometry.axes
-    x = x.reshape(x.shape[0], -1, *(int(axis.in_size) for axis in axes))
+    x = x.reshape(x.shape[0], -1, *(axis.numbers.in_size for axis in axes))
     pads: list[int] = []
     for k, axis in enumerate(axes):
         if axis.boundary == "zeros":
-            pads = [int(axis.before), int(axis.after), *pads]
+            pads = [axis.numbers.before, axis.numbers.after, *pads]
             continue
         pads = [0, 0, *pads]
         indices = torch.from_numpy(_borders(axis).copy()).to(x.device)
@@ -148,7 +148,7 @@ def _transposed(operator: Convolution, g: torch.Tensor) -> torch.Tensor:
 
     geometry = operator.geometry
     axes = geometry.axes
-    sizes = [int(axis.out_size) for axis in axes]
+    sizes = [axis.numbers.out_size for axis in axes]
     g = g.reshape(g.shape[0], -1, *sizes)
     convolve = getattr(functional, f"conv_transpose{len(axes)}d")
     x = convolve(g, _kernel(operator, g), **_options(operator))
@@ -156,10 +156,10 @@ def _transposed(operator: Convolution, g: torch.Tensor) -> torch.Tensor:
     for k, axis in enumerate(axes):
         if axis.boundary == "zeros":
             # The padding is cropped, and samples that no output reads become zeros.
-            pads = [-int(axis.before), -int(axis.after), *pads]
+            pads = [-axis.numbers.before, -axis.numbers.after, *pads]
             continue
         pads = [0, 0, *pads]
-        size = [*x.shape[: k + 2], int(axis.in_size), *x.shape[k + 3 :]]
+        size = [*x.shape[: k + 2], axis.numbers.in_size, *x.shape[k + 3 :]]
         indices = torch.from_numpy(_borders(axis).copy()).to(x.device)
         x = torch.zeros(size, dtype=x.dtype, device=x.device).index_add(k + 2, indices, x)
     padded: torch.Tensor = functional.pad(x, pads)

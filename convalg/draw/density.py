@@ -57,8 +57,8 @@ def density(operator: Operator, step: int) -> Counts:
 
 def _layer_density(geometry: Geometry, step: int) -> Counts:
     groups, outputs, inputs = geometry.channels
-    out_sizes = [groups * outputs, *(int(axis.out_size) for axis in geometry.axes)]
-    in_sizes = [groups * inputs, *(int(axis.in_size) for axis in geometry.axes)]
+    out_sizes = [groups * outputs, *(axis.numbers.out_size for axis in geometry.axes)]
+    in_sizes = [groups * inputs, *(axis.numbers.in_size for axis in geometry.axes)]
     pairs = [_channel_pairs(groups, outputs, inputs), *map(_axis_pairs, geometry.axes)]
     corners = _corners(pairs, out_sizes, in_sizes, _cuts(out_sizes, step), _cuts(in_sizes, step))
     return np.diff(np.diff(corners, axis=0), axis=1)
@@ -79,14 +79,14 @@ def _channel_pairs(groups: int, outputs: int, inputs: int) -> Counts:
 
 def _axis_pairs(axis: Axis) -> Counts:
     """Return (output, input) for each pair on one axis, without duplicates."""
-    _check_count(int(axis.out_size) * int(axis.taps))
+    _check_count(axis.numbers.out_size * axis.numbers.taps)
     columns = axis.columns()
     outputs = np.broadcast_to(np.arange(len(columns))[:, None], columns.shape)
     kept = columns >= 0
     if axis.boundary == "zeros":
         return np.stack([outputs[kept], columns[kept]])
-    joined = np.unique(outputs[kept] * int(axis.in_size) + columns[kept])
-    return np.stack(np.divmod(joined, int(axis.in_size)))
+    joined = np.unique(outputs[kept] * axis.numbers.in_size + columns[kept])
+    return np.stack(np.divmod(joined, axis.numbers.in_size))
 
 
 def _check_count(count: int) -> None:

@@ -170,7 +170,7 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
     layer = correlation(as_integer(n, "n"), weights, padding="full", dilation=dilation)
     valid = correlation(as_integer(n, "n"), weights, dilation=dilation)
     axis = layer.geometry.axes[0]
-    rows, reach = int(axis.out_size), int(axis.before)
+    rows, reach = axis.numbers.out_size, axis.numbers.before
     if rows > MOST_STEPS:
         raise TooLargeError(
             f"an overlap of {rows} outputs is too large to draw; the limit is {MOST_STEPS}: use "

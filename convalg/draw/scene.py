@@ -161,7 +161,7 @@ def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene
 def _check_sizes(geometry: Geometry, transposed: bool) -> None:
     for axis in geometry.axes:
         sides = sum(max(int(side), 0) for side in (axis.before, axis.after))
-        longest = max(int(axis.in_size) + sides, int(axis.out_size), int(axis.taps))
+        longest = max(axis.numbers.in_size + sides, axis.numbers.out_size, axis.numbers.taps)
         # Do not create a list of very many cells.
         if longest <= 4 * MOST_CELLS:
             longest = max(longest, len(_line(axis, 0, transposed).kinds))
@@ -197,12 +197,12 @@ def _line(axis: Axis, output: int, transposed: bool) -> SceneLine:
 
 
 def _padded(axis: Axis, output: int) -> SceneLine:
-    n, taps = int(axis.in_size), range(int(axis.taps))
-    before, after = max(int(axis.before), 0), max(int(axis.after), 0)
+    n, taps = axis.numbers.in_size, range(axis.numbers.taps)
+    before, after = max(axis.numbers.before, 0), max(axis.numbers.after, 0)
     kinds = (PADDING,) * before + (INPUT,) * n + (PADDING,) * after
     columns = {
         int(axis.raw(o, t)): int(axis.columns()[o, t])
-        for o in range(int(axis.out_size))
+        for o in range(axis.numbers.out_size)
         for t in taps
     }
     reads = tuple(columns.get(k, -1) if not 0 <= k < n else k for k in range(-before, n + after))

@@ -91,7 +91,7 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
     Shapes: spread (..., taps, outputs), result (..., *in).
     Raises: TooLargeError when the result does not fit in memory.
     """
-    sizes = tuple(int(axis.in_size) for axis in axes)
+    sizes = tuple(axis.numbers.in_size for axis in axes)
     lead = spread.shape[:-2]
     order, starts, targets = _inverse(axes)
     check_room(math.prod(lead) * math.prod(sizes), spread.itemsize, "the result")
@@ -133,11 +133,11 @@ def joined(before: Array, here: Array, in_size: int) -> Array:
 @lru_cache(maxsize=64)
 def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
     """Return the flat input index of each (tap, output), and whether some tap is dropped (-1)."""
-    entries = math.prod(int(axis.out_size) * int(axis.taps) for axis in axes)
+    entries = math.prod(axis.numbers.out_size * axis.numbers.taps for axis in axes)
     check_room(2 * entries, 8, f"the table of {entries} products of inputs and weights")
     flat = np.zeros((1, 1), dtype=np.int64)
     for axis in axes:
-        flat = joined(flat, axis.columns().T, int(axis.in_size))
+        flat = joined(flat, axis.columns().T, axis.numbers.in_size)
     flat.setflags(write=False)
     return flat, bool((flat < 0).any())
 

@@ -231,8 +231,8 @@ def layer_of_geometry(geometry: Geometry) -> TransposedKernel:
     groups, outputs, inputs = geometry.channels
     kernel, output, columns = [], [], []
     for k, axis in enumerate(geometry.axes):
-        stride, dilation = int(axis.stride), int(axis.dilation)
-        sizes = int(axis.in_size), int(axis.taps), int(axis.out_size)
+        stride, dilation = axis.numbers.stride, axis.numbers.dilation
+        sizes = axis.numbers.in_size, axis.numbers.taps, axis.numbers.out_size
         if dilation < 0:
             kernel.append(k)
         if stride < 0:

@@ -207,14 +207,14 @@ def _by_axis(geometry: Geometry, flat: int, side: str) -> list[tuple[Axis, int]]
 
 def _axis_reads(axis: Axis, output: int) -> list[tuple[int, int]]:
     """Return the pairs (input, tap) that one output reads."""
-    _check_links(int(axis.taps))
+    _check_links(axis.numbers.taps)
     columns = axis.read_by(np.array([output]))[0][0].tolist()
     return [(column, tap) for tap, column in enumerate(columns) if column >= 0]
 
 
 def _axis_readers(axis: Axis, index: int) -> list[tuple[int, int]]:
     """Return the pairs (output, tap) that read one input."""
-    _check_links(int(axis.taps))
+    _check_links(axis.numbers.taps)
     readers = []
     last = axis.out_size - 1
     for piece in axis.pieces():

@@ -26,8 +26,8 @@ def check_axes(operator: Operator, call: str) -> None:
 
 
 def _check_axis(axis: Axis, call: str) -> None:
-    n, outputs, taps = int(axis.in_size), int(axis.out_size), int(axis.taps)
-    stride, dilation, padding = int(axis.stride), int(axis.dilation), int(axis.padding)
+    n, outputs, taps = axis.numbers.in_size, axis.numbers.out_size, axis.numbers.taps
+    stride, dilation, padding = axis.numbers.stride, axis.numbers.dilation, axis.numbers.padding
     reach = abs(stride) * outputs + abs(dilation) * taps + abs(padding) + n
     if reach > LARGEST_INTEGER // 2:
         raise ArgumentError(

@@ -225,7 +225,7 @@ def _table_bytes(operator: Operator) -> int:
     """Return the number of bytes of the index tables of all axes, used while a matrix is built."""
     layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
     axes = [axis for layer in layers for axis in layer.geometry.axes]
-    return sum(16 * int(axis.out_size) * int(axis.taps) for axis in axes)
+    return sum(16 * axis.numbers.out_size * axis.numbers.taps for axis in axes)
 
 
 def _order_bytes(operator: Operator, order: Order) -> int:

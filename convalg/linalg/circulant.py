@@ -41,7 +41,7 @@ def is_circulant(operator: Layer) -> bool:
 
 
 def _wraps(axis: Axis) -> bool:
-    n, outputs, s = int(axis.in_size), int(axis.out_size), int(axis.stride)
+    n, outputs, s = axis.numbers.in_size, axis.numbers.out_size, axis.numbers.stride
     if outputs != n // math.gcd(s, n):
         return False
     raw = axis.raw(np.arange(outputs)[:, None], np.arange(axis.taps))
@@ -51,8 +51,8 @@ def _wraps(axis: Axis) -> bool:
 def circulant_blocks(operator: Layer, max_bytes: int | None) -> tuple[Array, Array]:
     """Return matrices (groups, *frequencies, C_out, aliases * C_in) and their multiplicities."""
     geometry, weights = _layer(operator)
-    grid = [int(axis.in_size) for axis in geometry.axes]
-    steps = [math.gcd(int(a.stride), n) for a, n in zip(geometry.axes, grid, strict=True)]
+    grid = [axis.numbers.in_size for axis in geometry.axes]
+    steps = [math.gcd(a.numbers.stride, n) for a, n in zip(geometry.axes, grid, strict=True)]
     blocks = transfer(geometry, weights, grid, steps[-1] == 1, max_bytes)
     often = np.ones(blocks.shape[:-2], dtype=int)
     if steps[-1] == 1:
@@ -130,8 +130,8 @@ class _Grams:
 
 def _grams(operator: Layer, max_bytes: int | None) -> _Grams:
     geometry, weights = _layer(operator)
-    grid = [int(axis.in_size) for axis in geometry.axes]
-    steps = [math.gcd(int(a.stride), n) for a, n in zip(geometry.axes, grid, strict=True)]
+    grid = [axis.numbers.in_size for axis in geometry.axes]
+    steps = [math.gcd(a.numbers.stride, n) for a, n in zip(geometry.axes, grid, strict=True)]
     if max(steps) > 1 or not few_lags(geometry, grid):
         blocks, often = circulant_blocks(operator, max_bytes)
         gram, tall, size = block_gram(blocks)
@@ -152,7 +152,7 @@ def half_often(shape: tuple[int, ...], grid: list[int]) -> Array:
 
 def few_lags(geometry: Geometry, grid: list[int]) -> bool:
     """Return whether Gram matrices are cheaper to compute from pairs of taps than from blocks."""
-    taps = math.prod(int(axis.taps) for axis in geometry.axes)
+    taps = math.prod(axis.numbers.taps for axis in geometry.axes)
     return taps * taps <= 4 * math.prod(grid)
 
 
@@ -174,7 +174,7 @@ def lag_gram(
     needs one product per pair of taps instead of one product per frequency.
     """
     groups, outputs, inputs = geometry.channels
-    taps = tuple(int(axis.taps) for axis in geometry.axes)
+    taps = tuple(axis.numbers.taps for axis in geometry.axes)
     width = inputs if columns or inputs <= outputs else outputs
     half = (*grid[:-1], grid[-1] // 2 + 1)
     count = math.prod(taps)
@@ -192,7 +192,7 @@ def lag_gram(
     turns = np.zeros((len(lags), 1))
     for k, (axis, n, many) in enumerate(zip(geometry.axes, grid, half, strict=True)):
         # Reduced modulo n as integers, so that the angles are accurate on any grid.
-        steps = np.outer([lag[k] * int(axis.dilation) for lag in lags], np.arange(many)) % n / n
+        steps = np.outer([lag[k] * axis.numbers.dilation for lag in lags], np.arange(many)) % n / n
         turns = (turns[:, :, None] + steps[:, None, :]).reshape(len(lags), -1)
     angles = 2 * np.pi * turns.T
     gram = np.empty((groups, *half, width, width), dtype=complex)

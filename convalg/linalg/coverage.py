@@ -114,7 +114,7 @@ def coverage(A: object) -> Coverage:  # noqa: N803
     axes = _transposed_axes(operator)
     period = _period(counts, interior)
     large = interior.any() and all(
-        line.sum() >= int(axis.stride)
+        line.sum() >= axis.numbers.stride
         for axis, line in zip(axes, _lines(interior, len(axes)), strict=True)
     )
     even = bool(len(np.unique(counts[interior])) == 1) if large else None
@@ -186,13 +186,13 @@ def _lost(axis: Axis) -> Array:
 
 def _missed(axis: Axis) -> Array:
     """Return a mask of the inputs that outputs before the first or after the last would read."""
-    n, outputs = int(axis.in_size), int(axis.out_size)
+    n, outputs = axis.numbers.in_size, axis.numbers.out_size
     missed = np.zeros(n, dtype=bool)
     if axis.boundary == "circular":
         return missed
-    reach = (int(axis.span) + abs(int(axis.padding)) + n) // abs(int(axis.stride)) + 1
+    reach = (axis.numbers.span + abs(axis.numbers.padding) + n) // abs(axis.numbers.stride) + 1
     check_memory(
-        64 * reach * int(axis.taps),
+        64 * reach * axis.numbers.taps,
         None,
         what=f"coverage: the windows within {reach} outputs of the ends of an axis",
         instead="use a smaller layer of the same form",
@@ -252,10 +252,10 @@ def _reason(axes: tuple[Axis, ...]) -> str:
 
 
 def _axis_reason(axis: Axis) -> str:
-    stride, taps = abs(int(axis.stride)), int(axis.taps)
-    common = math.gcd(stride, int(axis.dilation))
+    stride, taps = abs(axis.numbers.stride), axis.numbers.taps
+    common = math.gcd(stride, axis.numbers.dilation)
     if common > 1 and taps > 1:
-        dilation = abs(int(axis.dilation))
+        dilation = abs(axis.numbers.dilation)
         return f"the stride {stride} and the dilation {dilation} have the common factor {common}"
     verb = "does not divide" if taps % stride else "divides"
     return f"the stride {stride} {verb} the {plural(taps, 'tap')}"

@@ -159,7 +159,7 @@ class LpPoolMap(Map):
 
     def _on_axes(self, x: Array) -> Array:
         """Return a batch, or one sample, in the shape (samples, *sizes of the pooled axes)."""
-        return x.reshape(-1, *(int(axis.in_size) for axis in self.total.axes))
+        return x.reshape(-1, *(axis.numbers.in_size for axis in self.total.axes))
 
     def at(self, x: object, /) -> Operator:
         """Return the Jacobian diag(y^(1-p)) S diag(sign(x) |x|^(p-1)) at one sample x.

@@ -330,7 +330,7 @@ def _extremum(
 ) -> Extremum:
     sizes = concrete_shape(shape)
     axes = concrete_axes(sizes, size, options)
-    out_sizes = tuple(int(axis.out_size) for axis in axes)
+    out_sizes = tuple(axis.numbers.out_size for axis in axes)
     defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
     values = {key: v.tolist() if hasattr(v, "tolist") else v for key, v in options.items()}
     given = [f", {key}={value!r}" for key, value in values.items() if value != defaults[key]]

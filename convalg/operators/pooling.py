@@ -395,7 +395,7 @@ def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: 
     before, after = counted
     # The same windows over the input extended by its counted padding.
     wider = Axis(
-        in_size=int(axis.in_size) + before + after,
+        in_size=axis.numbers.in_size + before + after,
         out_size=axis.out_size,
         taps=axis.taps,
         stride=axis.stride,

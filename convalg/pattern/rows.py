@@ -117,7 +117,7 @@ def runs(axis: Axis) -> tuple[RowRun, ...]:
         starts.tolist(), counts.tolist(), columns, signs, strict=True
     ):
         kept = np.flatnonzero(line >= 0)
-        step = int(sign[kept[0]]) * int(axis.stride) if kept.size else 0
+        step = int(sign[kept[0]]) * axis.numbers.stride if kept.size else 0
         row = _row(line[kept], kept, line.size)
         pieces.append(RowRun(first, 1, count, step, before, row.columns.size, row))
         before += pieces[-1].entries
@@ -168,7 +168,7 @@ def _tap_lines(axis: Axis) -> list[tuple[int, int, int, int]]:
             sizes = np.diff(run.row.starts, append=taps.size)
         columns = np.repeat(run.row.columns, sizes)
         for tap, column in zip(taps.tolist(), columns.tolist(), strict=True):
-            parts = lines.setdefault((tap, column - int(axis.stride) * run.first), [])
+            parts = lines.setdefault((tap, column - axis.numbers.stride * run.first), [])
             if parts and sum(parts[-1]) == run.first:
                 parts[-1] = parts[-1][0], parts[-1][1] + run.count
             else:
@@ -182,7 +182,7 @@ def borders(axis: Axis) -> Index:
     edges = {piece.low for piece in axis.pieces()} - {None}
     edges |= {piece.high + 1 for piece in axis.pieces() if piece.high is not None}
     edge = np.array(sorted(edges), dtype=np.int64)[:, None]  # type: ignore[type-var]  # sorted integers
-    read, stride = axis.raw(0, np.arange(axis.taps)), int(axis.stride)
+    read, stride = axis.raw(0, np.arange(axis.taps)), axis.numbers.stride
     # The first output that reads at or after the edge, or before it with a negative stride.
     passed = -((read - edge) // stride) if stride > 0 else -((edge - 1 - read) // -stride)
     inside = passed[(passed > 0) & (passed < axis.out_size)]

@@ -197,7 +197,7 @@ def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
         )
     operator._need_numbers("explain")
     layer = _one_layer(operator)
-    work = sum(int(axis.out_size) * int(axis.taps) for axis in layer_of(layer)[0].axes)
+    work = sum(axis.numbers.out_size * axis.numbers.taps for axis in layer_of(layer)[0].axes)
     check_memory(
         32 * work, None, what="counting this layer's pattern", instead="use a smaller shape"
     )

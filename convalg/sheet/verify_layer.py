@@ -138,7 +138,7 @@ def sizes(operator: Operator) -> list[Claim]:
 
 def mode_sizes(axis: Axis, counted: Sequence[int]) -> Claim:
     """Claim the numbers of outputs of full, same and valid on one axis, by formula and counted."""
-    n, k, d = int(axis.in_size), int(axis.taps), abs(int(axis.dilation))
+    n, k, d = axis.numbers.in_size, axis.numbers.taps, abs(axis.numbers.dilation)
     full, valid = n + d * (k - 1), n - d * (k - 1)
     meets = [o for o in range(-n - d * k, n + d * k) if any(0 <= o + d * t < n for t in range(k))]
     inside = [o for o in meets if all(0 <= o + d * t < n for t in range(k))]
@@ -268,8 +268,8 @@ def counting_formula(geometry: Geometry) -> tuple[tuple[Formula, ...], int]:
     for axis in geometry.axes:
         n, o, s, p = (int(v) for v in (axis.in_size, axis.out_size, axis.stride, axis.before))
         used = 0
-        for tap in range(int(axis.taps)):
-            offset = abs(int(axis.dilation)) * tap - p
+        for tap in range(axis.numbers.taps):
+            offset = abs(axis.numbers.dilation) * tap - p
             low, high = max(0, -(offset // s)), min(o - 1, (n - 1 - offset) // s)
             used += o if axis.boundary != "zeros" else max(0, high - low + 1)
         each.append(used)
@@ -427,7 +427,7 @@ def terms(
 def axis_terms(axis: Axis) -> list[tuple[int, int, int]]:
     """Return the (output, tap, input) triples of one axis, each index recomputed."""
     triples = []
-    for o, t in product(range(int(axis.out_size)), range(int(axis.taps))):
+    for o, t in product(range(axis.numbers.out_size), range(axis.numbers.taps)):
         read = read_index(axis, o, t)
         if read is not None:
             triples.append((o, t, read))
@@ -436,7 +436,7 @@ def axis_terms(axis: Axis) -> list[tuple[int, int, int]]:
 
 def uses(axis: Axis) -> list[int]:
     """Return for each tap the number of outputs at which it meets the input."""
-    counted = [0] * int(axis.taps)
+    counted = [0] * axis.numbers.taps
     for _, tap, _ in axis_terms(axis):
         counted[tap] += 1
     return counted
@@ -453,7 +453,7 @@ def defined_sum(operator: Operator, x: np.ndarray) -> np.ndarray:
 
 def read_index(axis: Axis, output: int, tap: int) -> int | None:
     """Return the sample that a tap reads, from the user-level options; None for a zero."""
-    n, k = int(axis.in_size), int(axis.taps)
+    n, k = axis.numbers.in_size, axis.numbers.taps
     step = k - 1 - tap if axis.is_backwards else tap
     u = int(axis.stride * output + abs(axis.dilation) * step - axis.before)
     match axis.boundary:
@@ -475,7 +475,7 @@ def windows(axis: Axis, after: int) -> range:
 
 def reach(axis: Axis) -> int:
     """Return the samples that an adjoint layer writes, less the padding removed at both ends."""
-    last = max(axis.stride * o for o in range(int(axis.out_size)))
+    last = max(axis.stride * o for o in range(axis.numbers.out_size))
     return int(last + axis.span - axis.before - axis.after)
 
 

@@ -195,7 +195,7 @@ def pooling(
 def fields(operator: Operator, claimed: Sequence[int]) -> Claim:
     """Claim the fields of 1, 2, ... stacked layers, by collecting the samples reached."""
     axis = layer_of(operator)[0].axes[-1]
-    s, k, d = int(axis.stride), int(axis.taps), abs(int(axis.dilation))
+    s, k, d = axis.numbers.stride, axis.numbers.taps, abs(axis.numbers.dilation)
     samples, rows = {0}, []
     for depth, size in enumerate(claimed, 1):
         samples = {s * o + d * t for o in samples for t in range(k)}

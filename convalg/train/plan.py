@@ -156,7 +156,7 @@ class Program:
             kinds = {_mergeable(net, node): net[node] for node in chain}
             pool, sizes = kinds.get("pool"), []
             if isinstance(pool, L.MaxPool):
-                sizes = [int(axis.taps) for axis in pool.axes(layer.out_shape(*placed.shapes))]
+                sizes = [axis.numbers.taps for axis in pool.axes(layer.out_shape(*placed.shapes))]
             return TilesStage(placed, pool=sizes, relu="relu" in kinds)
         return _stage(placed, self.plan.engine)
 
@@ -209,7 +209,7 @@ def _mergeable(net: Network, node: str) -> str:
             and axis.taps * axis.out_size <= axis.in_size
             for axis in axes
         )
-        sizes = np.prod([int(axis.taps) for axis in axes])
+        sizes = np.prod([axis.numbers.taps for axis in axes])
         return "pool" if fits and 1 < sizes <= 9 else ""
     return ""
 
