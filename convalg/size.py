@@ -68,7 +68,7 @@ def require(
     """Require that `value` is not negative: check a number, or record a symbolic condition.
 
     A condition that depends on symbols is appended to `conditions`, from which the domain of a
-    family and the errors of `A.at(...)` are derived.
+    family and the errors raised by `A.at(...)` are derived.
 
     Raises: `error` with the message when the value is negative for all values of the symbols.
     """

@@ -166,8 +166,8 @@ def grade_all(
 ) -> list[Grade]:
     """Return the grade of each target, in order.
 
-    Each file runs in a separate process in any case, so threads suffice as workers:
-    `joblib.parallel_config(backend="threading")`.
+    Each file runs in a separate process in any case, so threads suffice as workers;
+    select them with `joblib.parallel_config(backend="threading")`.
 
     Args:
         targets: the files and functions, each "FILE.py:function".
@@ -176,7 +176,7 @@ def grade_all(
         options: the other options of `grade`: `dims`, `cases`, `timeout` and `memory`.
 
     Raises:
-        ArgumentError: as in `grade`, or when `jobs` is not a number of workers.
+        ArgumentError: as in `grade`, or when `jobs` is not a valid number of workers.
         KindError: as in `grade`.
         FileError: when a file does not exist.
 

@@ -222,8 +222,8 @@ def _close(got: Array, expected: Array) -> bool:
 def nonlinearity(tested: Candidate, configs: list[Config], part: str) -> str:
     """Describe two inputs whose results violate linearity; empty if none are found.
 
-    A layer is linear in x, and a gradient is linear in g. A max pooling is not linear, so it is not
-    tested.
+    A convolution or an average pooling is linear in x, and a gradient is linear in g. A max
+    pooling is not linear, so it is not tested.
     """
     if tested.kind.name == "max_pool":
         return ""

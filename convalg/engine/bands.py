@@ -119,7 +119,10 @@ def forward(bands: Bands, kernel: Array, x: Array) -> Array:
 
 
 def gradient(bands: Bands, x: Array, g: Array) -> Array:
-    """Return dL/dw (groups, outputs, 1, *taps), summed over the batch, from x and g = dL/dy."""
+    """Return dL/dw, summed over the batch, as an array of shape (groups, outputs, 1, *taps).
+
+    `x` is the input of the layer, and `g` is dL/dy.
+    """
     layer = bands.layer
     gradients = np.zeros((layer.groups, layer.outputs, 1, *layer.taps), dtype=x.dtype)
     for here, image in _images(layer, x):

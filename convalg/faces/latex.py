@@ -232,9 +232,10 @@ def _folding(boundary: str, sizes: list[Size]) -> str:
 
 
 def output_size(axis: Axis, *, transposed: bool = False) -> str:
-    """Return the output size of one axis in LaTeX: the formula, the same with numbers, the result.
+    """Return the output size of one axis in LaTeX.
 
-    With `transposed` it is the output size of the adjoint layer.
+    The text contains the formula, the formula with numbers substituted, and the result. With
+    `transposed=True`, it is the output size of the adjoint layer.
     Source: Dumoulin & Visin, relationships 13 and 15.
 
     >>> print(output_size(Axis(in_size=5, out_size=3, taps=3, stride=2, padding=1)))

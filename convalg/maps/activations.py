@@ -90,8 +90,8 @@ def leaky_relu(shape: Shape, slope: object = 0.01) -> ElementwiseMap:
     Args:
         shape: Shape of the input and of the output, channels included: an int or one size per
             axis.
-        slope: The slope for negative entries and at 0, a finite real number. Integers stay exact
-            if it is an int or a `Fraction`.
+        slope: The slope for negative entries and at 0, a finite real number. Results
+            for integer inputs are exact if the slope is an int or a `Fraction`.
 
     Raises:
         KindError: when `slope` is not one real number, or a size is not an integer.

@@ -45,10 +45,10 @@ class Remark:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """The table of a network, and warnings about the geometry of its layers.
+    """The summary table of a network, and warnings about the geometry of its layers.
 
     Attributes:
-        summary: the table.
+        summary: the table of shapes, counts and receptive fields, layer by layer.
         remarks: the warnings.
 
     >>> import convalg as ca
@@ -93,7 +93,7 @@ class Analysis:
 
 
 def analyse(net: Graph) -> Analysis:
-    """Return the table of a network, and warnings about the geometry of its layers.
+    """Return the summary table of a network, and warnings about the geometry of its layers.
 
     The codes of the warnings are:
 

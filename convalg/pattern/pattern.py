@@ -100,7 +100,10 @@ class Pattern:
 
     @cached_property
     def products(self) -> int:
-        """The number of triples: the products of a weight and an input sample, without padding."""
+        """The number of triples, one for each product of a weight and an input sample.
+
+        Products with padding are not counted.
+        """
         return math.prod(self.geometry.channels) * math.prod([sum(axis.uses) for axis in self.axes])
 
     @cached_property

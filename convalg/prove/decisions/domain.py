@@ -91,9 +91,9 @@ class Domain:
 
     @cached_property
     def points(self) -> islpy.Set:
-        """The sizes of the domain as an isl set of parameters.
+        """The sizes of the domain as an isl parameter set.
 
-        Raises: UndecidableError where a condition is not affine in the sizes.
+        Raises: UndecidableError when a condition is not affine in the sizes.
         """
         points = _points(tuple(_affine(c.value) for c in self.limits), self.symbols)
         for pole in self.poles:

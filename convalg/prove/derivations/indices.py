@@ -22,7 +22,7 @@ class Floor:
     divisor: int
 
     def latex(self) -> str:
-        """Return a fraction between floor brackets."""
+        """Return the quotient as a fraction in floor brackets."""
         return f"\\left\\lfloor \\frac{{{self.variable}}}{{{self.divisor}}} \\right\\rfloor"
 
     def isl(self, names: Mapping[Any, str]) -> str:

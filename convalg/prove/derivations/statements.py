@@ -380,7 +380,7 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Equivalent:
-    """Two conditions on an index that hold for the same non-negative values."""
+    """The claim that two conditions on an index hold for the same non-negative values of it."""
 
     index: str
     left: Compared
@@ -392,7 +392,7 @@ class Equivalent:
         return [formula, f"{self.index} \\ge 0"]
 
     def decide(self, setting: Setting) -> Verdict:
-        """Compare the two sets of values."""
+        """Decide whether the two sets of values are equal."""
         names = {self.index: "v0"}
         sets = [
             islpy.Set(f"{setting.declared}{{ [v0] : v0 >= 0 and {side.isl(names)} }}")

@@ -159,7 +159,7 @@ class Positions:
         return _domain(symbols, (n - 1, self.taps - 1), swept)
 
     def decide(self) -> Verdict:
-        """Compare the two sets of j."""
+        """Decide whether the two sets of indices j are equal."""
         for numbers in _numbers(self.domain.swept):
             count, taps, padding, step, spread = (
                 substituted(value, numbers)

@@ -512,7 +512,7 @@ def pooling_claims(dims: int) -> list[Claim]:
 
 
 def with_stride(layer: Convolution, stride: int) -> Convolution | None:
-    """Return the same layer with another stride; None if that does not exist."""
+    """Return the same layer with another stride; None if no such layer exists."""
     try:
         return remade(layer.geometry, layer.geometry.in_spatial, layer.weights, stride=stride)
     except ConvalgError:
