@@ -303,7 +303,7 @@ def check_real(x: Array) -> None:
     """Raise KindError for complex entries, which only linear layers accept."""
     kind = next(map(repr, filter(_is_complex, x.flat)), "") if x.dtype.kind == "O" else x.dtype
     if kind and x.dtype.kind in "cO":
-        raise KindError(f"x must be real in a layer that is not linear, not {kind}")
+        raise KindError(f"x must be real, not {kind}, in a layer that is not linear")
 
 
 def _is_complex(value: object) -> bool:

@@ -362,8 +362,8 @@ def _padding_of(
         case "causal":
             return tuple((span(k, d) - 1, 0) for n, k, s, d in each)
     raise ArgumentError(
-        f"padding must be an integer, one per axis, (before, after) pairs or one of "
-        f"{', '.join(PADDING_WORDS)}, not {padding!r}{_meant(padding)}"
+        f"padding must be an integer, one integer per axis, (before, after) pairs, or one of "
+        f"the words {', '.join(PADDING_WORDS)}, not {padding!r}{_meant(padding)}"
     )
 
 

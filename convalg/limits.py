@@ -88,6 +88,6 @@ def check_bound(bound: int) -> None:
     if bound > LARGEST_INTEGER:
         size = f"{bound:.3g}" if bound < 10**300 else shown(bound)
         raise ExactnessError(
-            f"integers this large could sum to {size}, beyond 64 bits: "
-            f"pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
+            f"integers this large could sum to {size}, which does not fit in a signed 64-bit "
+            f"integer: pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
         )

@@ -181,8 +181,8 @@ def candidate(function: object, kind: Kind) -> Candidate:
     takes_any = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     if len(positional) < count and not takes_any:
         raise KindError(
-            f"{name} must accept {count} arrays to be checked as {kind.description}, not "
-            f"{len(positional)}: use the parameters "
+            f"{name} must accept {count} arrays, not {len(positional)}, to be checked as "
+            f"{kind.description}: use the parameters "
             f"({', '.join((*kind.arrays, *kind.options))})"
         )
     rest = [p for p in parameters if p not in positional[:count]]
@@ -251,6 +251,7 @@ def _exception_text(error: BaseException) -> str:
 
 def _described(value: object) -> str:
     """Return the type of a value, with an article, and the length of a tuple or list."""
-    if isinstance(value, (tuple, list)):
-        return f"a {terminal(type(value).__name__)} of {len(value)}"
-    return f"a {terminal(type(value).__name__)}"
+    name = terminal(type(value).__name__)
+    article = "an" if name[:1].lower() in tuple("aeio") else "a"
+    length = f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+    return f"{article} {name}{length}"

@@ -177,8 +177,8 @@ class Process:
             raise EndedError(error.code, f"before the file was loaded, {error.message}") from None
         if needed:
             raise ArgumentError(
-                f"memory must be at least {int(needed):,} bytes, which Python and its libraries "
-                f"need before a function is loaded, not {self._memory:,}"
+                f"memory must be at least {int(needed):,} bytes, not {self._memory:,}: Python and "
+                f"its libraries need this much before a function is loaded"
             )
         self._left = left
         table, _ = self._received()

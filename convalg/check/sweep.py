@@ -212,7 +212,7 @@ def _output_shape(kind: Kind, config: Config) -> tuple[int, ...]:
     """Return the shape of the output of a configuration that exists."""
     output = output_of(kind, config)
     if output is None:
-        raise ValueError(f"config must be one of a layer that exists, not {config}")
+        raise ValueError(f"config must describe a layer that exists, not {config}")
     return output.shape
 
 

@@ -56,7 +56,9 @@ def received(read: Read) -> tuple[dict[str, Any], dict[str, Array]]:
     except (ValueError, RecursionError):
         raise BrokenMessageError("the table must be valid JSON") from None
     if not isinstance(table, dict):
-        raise BrokenMessageError(f"the JSON must be an object, not a {type(table).__name__}")
+        raise BrokenMessageError(
+            f"the JSON must be an object, not a value of type {type(table).__name__}"
+        )
     shapes = table.pop("arrays", None)
     if not isinstance(shapes, dict) or not all(map(_is_shape, shapes.values())):
         raise BrokenMessageError("the table must have the shapes of the arrays under 'arrays'")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import typer
 
+from convalg.arguments import plural
 from convalg.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -128,12 +129,13 @@ class LayerOptions:
         if self.out_channels not in (None, made):
             raise ArgumentError(
                 f"--out-channels {self.out_channels} does not fit the filter {name}, which has "
-                f"{made} output channels here: omit --out-channels"
+                f"{plural(made, 'output channel')} for {plural(count, 'input channel')}: "
+                f"omit --out-channels"
             )
         if self.groups not in (1, groups):
             raise ArgumentError(
-                f"--groups {self.groups} does not fit the filter {name}, which has {groups} groups "
-                f"here: omit --groups"
+                f"--groups {self.groups} does not fit the filter {name}, which has "
+                f"{plural(groups, 'group')} for {plural(count, 'input channel')}: omit --groups"
             )
         return weights, groups
 

@@ -76,8 +76,8 @@ def _check_engine(x: object) -> None:
     """Raise ArgumentError when an engine was requested, since engines need NumPy arrays."""
     if chosen() != "auto":
         raise ArgumentError(
-            f"engine={chosen()!r} needs NumPy arrays, but x is a {type(x).__name__} of another "
-            f"library: use engine='auto'"
+            f"engine={chosen()!r} needs NumPy arrays, but x is an array of type "
+            f"{type(x).__name__} from another library: use engine='auto'"
         )
 
 
@@ -97,8 +97,8 @@ def pair(operator: Operator, x: DeviceArray, g: DeviceArray) -> tuple[Library, A
     for values in (x, g):
         if library.kind(values) not in "fc":
             raise KindError(
-                f"x and g must hold floating-point numbers for a kernel gradient, not "
-                f"{values.dtype}: pass integers as NumPy arrays, which stay exact"
+                f"x and g must hold floating-point numbers, not {values.dtype}, for a kernel "
+                f"gradient: pass integers as NumPy arrays, so that they stay exact"
             )
     with library.on(x):
         inputs, batch = samples_of(library, operator, x)
@@ -135,7 +135,7 @@ def samples_of(library: Library, operator: Operator, x: DeviceArray) -> tuple[An
     if kind not in ("bifc" if library.takes_integers else "f"):
         raise KindError(
             f"a{'n' * (word[0] == 'a')} {word} must be floating-point, not {x.dtype}: pass "
-            f"integers as NumPy arrays, which stay exact"
+            f"integers as NumPy arrays, so that they stay exact"
         )
     if exact_kind(operator) == "symbols":
         raise SymbolicError(

@@ -62,7 +62,7 @@ def cone(
     name = net.output if node is None else node
     dims = len(net.in_shape) - 1
     if not 0 <= (axis := as_integer(axis, "axis", least=0)) < dims:
-        raise ArgumentError(f"axis must be 0 to {dims - 1}, an axis of the image, not {axis}")
+        raise ArgumentError(f"axis must be an axis of the image, from 0 to {dims - 1}, not {axis}")
     if any(is_symbolic(n) for n in net.in_shape):
         raise KindError(f"draw.cone needs integers as sizes, not {net.in_shape}")
     rows, lines, ghosts = _traced(net, name, axis, output)
@@ -89,7 +89,8 @@ def _traced(
     position = size // 2 if output is None else as_integer(output, "output", least=0)
     if position >= size:
         raise ArgumentError(
-            f"output must be below {size}, the number of samples of {node}, not {position}"
+            f"output must be below {size}, not {position}, since {node} has "
+            f"{plural(size, 'sample')}"
         )
     needed = nx.ancestors(net.graph, node) | {node}
     shown = {name: _through(net, name, axis) for name in needed}

@@ -188,8 +188,8 @@ def _entries(A: object, call: str, max_bytes: int | None) -> Array:  # noqa: N80
         )
     if entries.ndim != 2 or not entries.size:
         raise ShapeError(
-            f"{call} takes an operator or a matrix (rows, columns) that is not empty, not an array "
-            f"of shape {entries.shape}"
+            f"{call} takes an operator or a non-empty matrix of shape (rows, columns), not an "
+            f"array of shape {entries.shape}"
         )
     if entries.dtype.kind == "O" and _has_float(entries):
         try:

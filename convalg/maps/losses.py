@@ -309,16 +309,16 @@ def _check_batch(scores: Array, targets: Array, wanted: tuple[int, ...]) -> None
     """Raise ShapeError unless the targets have the wanted shape; NumPy might broadcast others."""
     if targets.shape != wanted:
         raise ShapeError(
-            f"targets must have shape {wanted}, with the batch last, for scores of shape "
-            f"{scores.shape}, not {targets.shape}"
+            f"targets must have shape {wanted}, not {targets.shape}, for scores of shape "
+            f"{scores.shape}: the batch is the last axis"
         )
 
 
 def _check_shape(array: Array, wanted: tuple[int, ...], what: str) -> None:
     if array.shape != wanted:
         raise ShapeError(
-            f"{what} must have shape {wanted}, with the samples first, to match the outputs of the "
-            f"network, not {array.shape}"
+            f"{what} must have shape {wanted}, not {array.shape}: the samples come first, and the "
+            f"shape must match the outputs of the network"
         )
 
 
@@ -331,8 +331,8 @@ def _checked_labels(targets: object, out_shape: tuple[int, ...], count: int) -> 
         )
     if labels.shape == (count,) and set(out_shape[1:]) == {1}:
         raise ShapeError(
-            f"labels must have shape {(count, *out_shape[1:])} for outputs of shape {out_shape}, "
-            f"not {labels.shape}: end the network with a Flatten or a Dense layer"
+            f"labels must have shape {(count, *out_shape[1:])}, not {labels.shape}, for outputs of "
+            f"shape {out_shape}: end the network with a Flatten or a Dense layer"
         )
     _check_shape(labels, (count, *out_shape[1:]), "labels")
     classes = out_shape[0]

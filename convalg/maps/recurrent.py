@@ -457,8 +457,8 @@ def _checked(
     hiddens = as_numbers(hidden_weights, "hidden_weights")
     if inputs.ndim != 2 or not inputs.size:
         raise ShapeError(
-            f"input_weights must be a matrix ({gates} * hidden, inputs), not an array of shape "
-            f"{inputs.shape}"
+            f"input_weights must be a non-empty matrix of shape ({gates} * hidden, inputs), not an "
+            f"array of shape {inputs.shape}"
         )
     hidden, left = divmod(len(inputs), gates)
     if left:
@@ -468,8 +468,8 @@ def _checked(
         )
     if hiddens.shape != (len(inputs), hidden):
         raise ShapeError(
-            f"hidden_weights must have shape {(len(inputs), hidden)} for input_weights of "
-            f"shape {inputs.shape}, not {hiddens.shape}"
+            f"hidden_weights must have shape {(len(inputs), hidden)}, not {hiddens.shape}, for "
+            f"input_weights of shape {inputs.shape}"
         )
     return count, as_kernel(inputs, "input_weights"), as_kernel(hiddens, "hidden_weights")
 

@@ -73,7 +73,8 @@ def dense(weights: object, in_shape: object = None, *, out_shape: object = None)
     values = as_kernel(weights, "weights")
     if values.ndim != 2 or not values.size:
         raise ShapeError(
-            f"weights must be a matrix (outputs, inputs), not an array of shape {values.shape}"
+            f"weights must be a non-empty matrix of shape (outputs, inputs), not an array of shape "
+            f"{values.shape}"
         )
     shapes = []
     for given, name, count in (

@@ -209,6 +209,6 @@ def _index_of_layer(factors: tuple[Operator, ...]) -> int:
 
 def _no_rule(operator: Sum | Kron | Operator) -> KindError:
     return KindError(
-        f"the derivative by a kernel inside a {type(operator).__name__} is not available: merge it "
-        f"to one convolution with simplify(), or differentiate its parts"
+        f"the derivative by a kernel inside an operator of type {type(operator).__name__} is not "
+        f"available: merge it to one convolution with simplify(), or differentiate its parts"
     )

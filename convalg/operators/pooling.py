@@ -161,8 +161,8 @@ def average_pool(
         return scale(1 / window if is_symbolic(window) else Fraction(1, window), total)
     if not all(axis.is_concrete for axis in axes):
         raise SymbolicError(
-            f"shape must have numbers as sizes where the divisor depends on the window, not "
-            f"{shape}: pass numbers, or divisor_override="
+            f"shape must have numbers as sizes, not {shape}, where the divisor depends on the "
+            f"window: pass numbers, or divisor_override="
         )
     entries = size_product(total.out_shape) + sum(axis.out_size * axis.taps for axis in axes)
     windows.check_places(entries, f"divisors of {total!r}")
@@ -193,8 +193,8 @@ def global_pool(
             None for arrays without a channel axis.
 
     Returns:
-        An operator from `(*shape)` to one sample on each axis, with the channels in front of both
-        shapes if given.
+        An operator from `(*shape)` to one sample along each axis. If `channels` is given, both
+        shapes start with the channels.
 
     Raises:
         ArgumentError: when `reduce` is not one of the allowed values, or a size is below 1.
@@ -313,7 +313,7 @@ def max_unpool(indices: object, shape: Shape, *, channels: int | None = None) ->
     windows.check_indices([size_product(lead) * plane], f"max_unpool to {(*lead, *sizes)}")
     if not 0 <= int(positions.min()) <= int(positions.max()) < plane:
         raise ArgumentError(
-            f"indices must be in 0..{plane - 1}, the flat indices of {sizes}, not "
+            f"indices must be in 0..{plane - 1} (the flat indices of {sizes}), not "
             f"{int(positions.min())}..{int(positions.max())}"
         )
     count = lead[0] if lead else 1

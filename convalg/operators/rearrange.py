@@ -155,8 +155,8 @@ def pixel_shuffle(
     count, block = as_size(channels, "channels"), size_product(factors)
     if count % block:
         raise ShapeError(
-            f"channels must be a multiple of {block}, the number of samples in a block of "
-            f"{tuple(factors)}, not {count}"
+            f"channels must be a multiple of {block}, not {count}, since a block of "
+            f"{tuple(factors)} has {block} samples"
         )
     dims, inner = len(sizes), count // block
     if one_of(order, ("CRD", "DCR"), "order") == "CRD":

@@ -69,7 +69,8 @@ def upsample(
         factor: Distance in the output between neighbouring input samples: an int or one per axis,
             at least 1.
         size: Spatial shape of the output in samples: an int or one size per axis, at least
-            factor (n - 1) + 1 (the default). A larger output ends with more zeros.
+            `factor * (n - 1) + 1` (the default), where n is the size of the input. A larger output
+            ends with zeros.
         channels: Number of channels, which become the first axis of the input and of the output;
             None for arrays without a channel axis.
 
@@ -93,7 +94,7 @@ def upsample(
     axes = []
     for k, (n, step, least, length) in enumerate(zip(sizes, factors, tight, wanted, strict=True)):
         message = (
-            "size must be at least {} on axis {} to contain all samples, not {}",
+            "size must be at least {} on axis {}, not {}, to contain all samples",
             *(least, k, length),
         )
         require(length - least, message, needs)

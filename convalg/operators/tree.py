@@ -376,8 +376,8 @@ class Operator(Map):
         [[0, 0, 0], [0, 1, 1], [1, 1, 0], [1, 2, 1]]
         """
         raise KindError(
-            f"pattern needs a single layer, not a {type(self).__name__}: use the pattern of one of "
-            f"its children, or merge them with simplify()"
+            f"only a single layer has a pattern, not an operator of type {type(self).__name__}: "
+            f"use the pattern of a single layer, or try simplify(), which merges layers if it can"
         )
 
     @final

@@ -174,7 +174,7 @@ def _clustered(values: list[Any], codes: Array, tolerance: float) -> tuple[list[
     Values that are connected by a chain of such values have one code too.
     """
     if any(is_expression(value) for value in values):
-        raise KindError(f"tolerance must be 0 for a matrix with symbols, not {tolerance}")
+        raise KindError(f"tolerance must be 0, not {tolerance}, for a matrix with symbols")
     order = sorted(range(len(values)), key=values.__getitem__)
     slack = tolerance * max(map(abs, values))
     group, groups = 0, [0] * len(values)
@@ -227,7 +227,7 @@ def as_tolerance(tolerance: object) -> float:
         raise KindError(f"tolerance must be a number, not {shown(tolerance)}")
     if not 0 <= tolerance < 1:
         raise ArgumentError(
-            f"tolerance must be at least 0 and below 1, a fraction of the largest entry, not "
+            f"tolerance must be a fraction of the largest entry, at least 0 and below 1, not "
             f"{shown(tolerance)}"
         )
     return float(tolerance)

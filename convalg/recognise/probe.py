@@ -136,7 +136,8 @@ def as_output(answer: object) -> tuple[Array, float]:
             array = np.array([float(v) for v in array.ravel()]).reshape(array.shape)
     except REFUSALS as error:
         raise KindError(
-            f"f must return an array of numbers, not a {type(answer).__name__} ({error})"
+            f"f must return an array of numbers, not an object of type "
+            f"{type(answer).__name__} ({error})"
         ) from None
     if array.dtype.kind == "c":
         raise KindError(

@@ -61,7 +61,7 @@ def separate(kernel: object, *, tolerance: float = 0) -> list[Array] | None:
     exact = np.frompyfunc(exactly, 1, 1)(weights)
     symbols = any(map(is_expression, exact.flat))
     if slack and symbols:
-        raise KindError(f"tolerance must be 0 for a kernel with symbols, not {tolerance}")
+        raise KindError(f"tolerance must be 0, not {tolerance}, for a kernel with symbols")
     pivot = next((at for at, value in np.ndenumerate(exact) if not is_zero(value)), None)
     if pivot is None:
         return [np.zeros(size, dtype=np.int64) for size in weights.shape]

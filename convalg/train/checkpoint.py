@@ -131,7 +131,8 @@ def exists(folder: str | os.PathLike[str]) -> bool:
 def _path(folder: object) -> Path:
     if not isinstance(folder, (str, os.PathLike)):
         raise KindError(
-            f"a checkpoint is stored in a folder: pass its path, not a {type(folder).__name__}"
+            f"a checkpoint is stored in a folder: pass its path, not an object of type "
+            f"{type(folder).__name__}"
         )
     if not os.fspath(folder):
         raise ArgumentError(

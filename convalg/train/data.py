@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from convalg.arguments import a_kind
+from convalg.arguments import a_kind, plural
 from convalg.arrays import as_array
 from convalg.errors import ArgumentError, FileError, KindError, ShapeError
 from convalg.images import read_image
@@ -49,8 +49,8 @@ def digits() -> Labelled:
     """Return the images and labels of the embedded handwritten digits.
 
     Returns:
-        The images, float32 in 0..1 of shape (1797, 1, 8, 8), and the labels, int64 of shape
-        (1797,).
+        The images, float32 values in 0..1 in an array of shape (1797, 1, 8, 8), and the labels,
+        int64 values in an array of shape (1797,).
 
     Source: the test set of Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak
     (1998), UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0.
@@ -102,7 +102,8 @@ def read_images(
     """
     if not isinstance(folder, (str, os.PathLike)):
         raise KindError(
-            f"folder must be the path of a folder with images, not a {type(folder).__name__}"
+            f"folder must be the path of a folder with images, not an object of type "
+            f"{type(folder).__name__}"
         )
     image_size = (
         None if size is None else as_shape(size if isinstance(size, tuple) else (size, size))
@@ -207,12 +208,14 @@ def split(
     images, labels = as_array(images, "images"), as_array(labels, "labels")
     count = _count(images, labels)
     if isinstance(test, bool) or not isinstance(test, Real):
-        raise KindError(f"test must be a number, the share of the test set, not {test!r}")
+        raise KindError(
+            f"test must be a number (the share of the samples that form the test set), not {test!r}"
+        )
     share = round(test * count) if math.isfinite(test) else 0
     if not 0 < share < count:
         raise ArgumentError(
-            f"test={test} of {count} samples leaves no samples for testing or for training: "
-            f"pass a share between 0 and 1"
+            f"test={test} with {plural(count, 'sample')} leaves the test set or the training set "
+            f"empty: pass a share that leaves at least one sample in each, or more samples"
         )
     shuffled = order(seed, 0, count)
     in_line = shuffled
@@ -338,11 +341,9 @@ def check_data(images: object, labels: object, in_shape: tuple[int, ...]) -> Arr
     array = _as_array(images)
     in_shape = tuple(as_integer(size, "in_shape") for size in as_shape(in_shape, "in_shape"))
     if array.shape[1:] != in_shape:
-        hint = (
-            f", such as images[:, None] for {in_shape[0]} channel" if in_shape[:1] == (1,) else ""
-        )
+        hint = ": images[:, None] adds the axis of one channel" if in_shape[:1] == (1,) else ""
         raise ShapeError(
-            f"images must have shape (samples, {', '.join(map(str, in_shape))}) for the input of "
+            f"images must have shape (samples, {', '.join(map(str, in_shape))}) to fit "
             f"the network, not {array.shape}{hint}"
         )
     _count(array, as_array(labels, "labels"))

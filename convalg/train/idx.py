@@ -60,7 +60,8 @@ def read_idx(path: str | os.PathLike[str]) -> Any:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise KindError(
-            f"path must be the path of an IDX file or of a folder, not a {type(path).__name__}"
+            f"path must be the path of an IDX file or of a folder, not an object of type "
+            f"{type(path).__name__}"
         )
     file = Path(path)
     return _read_folder(file) if os.path.isdir(file) else _read_file(file)

@@ -280,7 +280,8 @@ class _Run:
     def _validation(self, pair: object) -> tuple[Array, Array]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise KindError(
-                f"validation must be a pair of images and labels, not a {type(pair).__name__}"
+                f"validation must be a pair of images and labels, not this object of type "
+                f"{type(pair).__name__}"
             )
         pictures, their_labels = pair
         images = data.check_data(pictures, their_labels, self.net.in_shape)
@@ -457,7 +458,8 @@ class _Run:
         if different:
             raise FileError(
                 f"the checkpoint in {str(self.folder)!r} is from another run, which differs in "
-                f"{', '.join(different)}: pass another folder, or the same arguments"
+                f"{', '.join(different)}: pass another folder, or the same arguments as "
+                f"in that run"
             )
         own = self._arrays()
         fault = _array_fault(own, arrays) or _facts_fault(facts, self.steps, self.batch_size)

@@ -38,7 +38,7 @@ faster."""
 def check_network(net: object, who: str) -> None:
     """Raise KindError unless `net` is a Network, or ArgumentError if it has symbolic sizes."""
     if not isinstance(net, Network):
-        raise KindError(f"{who} needs a ca.Network, not a {type(net).__name__}")
+        raise KindError(f"{who} needs a ca.Network, not an object of type {type(net).__name__}")
     if any(is_symbolic(n) for n in net.in_shape):
         raise ArgumentError(
             f"training needs a network with integer sizes, but its input shape {net.in_shape} is "

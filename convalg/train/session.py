@@ -150,10 +150,12 @@ def _writable(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(
-            f"cannot write to {str(out)!r} ({error.strerror}): pass another --out"
+            f"cannot write to {str(out)!r} ({error.strerror}): pass another folder to --out"
         ) from None
     if not os.access(out, os.W_OK):
-        raise FileError(f"cannot write to {str(out)!r} (no permission): pass another --out")
+        raise FileError(
+            f"cannot write to {str(out)!r} (no permission): pass another folder to --out"
+        )
 
 
 def _settle(out: Path, resume: bool) -> None:
@@ -171,7 +173,7 @@ def _settle(out: Path, resume: bool) -> None:
         facts = checkpoint.read(out)[1]
         if facts.get("finished") is not True:
             raise FileError(
-                f"the folder {str(out)!r} has an unfinished run: resume it with --resume, or pass "
-                f"another --out"
+                f"the folder {str(out)!r} contains an unfinished run: resume it with --resume, or "
+                f"pass another folder to --out"
             )
         (out / checkpoint.NAME).unlink()

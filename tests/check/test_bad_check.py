@@ -59,21 +59,25 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: F(half),
         "KindError",
-        "half must accept 2 arrays to be checked as a correlation layer, not 1: use the "
+        "half must accept 2 arrays, not 1, to be checked as a correlation layer: use the "
         "parameters (x, w, stride, padding, dilation, groups)",
     ),
-    (lambda: F(lambda: 0), "KindError", "<lambda> must accept 2 arrays to be checked as"),
-    (lambda: F(Silent()), "KindError", "Silent must accept 2 arrays to be checked as a"),
-    (lambda: F(lambda *, x, w: x), "KindError", "layer, not 0: use"),
+    (lambda: F(lambda: 0), "KindError", "<lambda> must accept 2 arrays, not 0, to be checked as"),
+    (lambda: F(Silent()), "KindError", "Silent must accept 2 arrays, not 0, to be checked as a"),
+    (
+        lambda: F(lambda *, x, w: x),
+        "KindError",
+        "arrays, not 0, to be checked as a correlation layer: use",
+    ),
     (
         lambda: F(functools.partial(conv, w=1)),
         "KindError",
-        "must accept 2 arrays to be checked as a correlation layer, not 1",
+        "must accept 2 arrays, not 1, to be checked as a correlation layer",
     ),
     (
         lambda: check.backward(conv),
         "KindError",
-        "conv must accept 3 arrays to be checked as the gradients of a correlation layer, not 2: ",
+        "conv must accept 3 arrays, not 2, to be checked as the gradients of a correlation layer: ",
     ),
     (
         lambda: F(needs),

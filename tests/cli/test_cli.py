@@ -139,7 +139,8 @@ BAD = [
     ),
     (
         "--channels 3 --out-channels 2 --kernel laplace",
-        "--out-channels 2 does not fit the filter laplace, which has 3 output channels here",
+        "--out-channels 2 does not fit the filter laplace, which has 3 output channels for 3 input "
+        "channels: omit --out-channels",
     ),
     ("--groups 2", "--groups 2 also needs the number of input channels: add --channels"),
     ("--groups 0 --channels 2", "--groups must be at least 1, not 0"),

@@ -82,7 +82,7 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     assert run(*words, str(out)) == 130
     assert "stopped in epoch 1: add --resume to continue" in capsys.readouterr().out
     assert run(*words, str(out)) == 2
-    assert "has an unfinished run" in capsys.readouterr().err
+    assert "contains an unfinished run" in capsys.readouterr().err
     assert run(*words, str(out), "--resume") == 0
     (whole, _), (cut, _) = checkpoint.read(tmp_path / "whole"), checkpoint.read(out)
     assert whole.keys() == cut.keys()

@@ -141,12 +141,12 @@ LETTERS = ca.sequential((1, *ca.sizes("n")), [L.Conv(1, 1)])
         (
             lambda: ca.draw.cone(NETWORKS["stack"], axis=1),
             ArgumentError,
-            "axis must be 0 to 0, an axis of the image, not 1",
+            "axis must be an axis of the image, from 0 to 0, not 1",
         ),
         (
             lambda: ca.draw.cone(NETWORKS["stack"], 18),
             ArgumentError,
-            "output must be below 18, the number of samples of relu1, not 18",
+            "output must be below 18, not 18, since relu1 has 18 samples",
         ),
         (lambda: ca.draw.cone(NETWORKS["stack"], node="no"), ArgumentError, "has no node 'no'"),
         (

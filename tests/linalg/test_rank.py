@@ -162,10 +162,10 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: rank([1, 2]),
         ShapeError,
-        "takes an operator or a matrix (rows, columns) that is not empty, not an array of",
+        "takes an operator or a non-empty matrix of shape (rows, columns), not an array of",
     ),
     (lambda: rank(np.zeros((0, 2))), ShapeError, "not an array of shape (0, 2)"),
-    (lambda: null_space(3), ShapeError, "null_space takes an operator or a matrix"),
+    (lambda: null_space(3), ShapeError, "null_space takes an operator or a non-empty matrix"),
     (lambda: rank("ab"), KindError, "the matrix must hold numbers"),
     (lambda: rank([[1, math.nan]]), ArgumentError, "the matrix must be finite and real"),
     (lambda: rank([[1j, 0]]), KindError, "rank takes a real matrix, not one of dtype complex128"),

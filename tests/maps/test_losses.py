@@ -184,13 +184,13 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.check_targets([0, 1], (3,), 5),
             ShapeError,
-            "labels must have shape (5,), with the samples first, to match the outputs",
+            "labels must have shape (5,), not (2,): the samples come first",
         ),
         (lambda: ENTROPY.check_targets([[0]], (3,), 1), ShapeError, "must have shape (1,)"),
         (
             lambda: SQUARES.check_targets(np.zeros((2, 4)), (3,), 2),
             ShapeError,
-            "targets must have shape (2, 3), with the samples first",
+            "targets must have shape (2, 3), not (2, 4): the samples come first",
         ),
         (
             lambda: SQUARES.check_targets([[0.0], [math.nan]], (1,), 2),
@@ -206,12 +206,12 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.value_and_gradient(np.zeros((3, 4)), np.zeros(1, int)),
             ShapeError,
-            "must have shape (4,), with the batch last, for scores of shape (3, 4), not (1,)",
+            "not (1,), for scores of shape (3, 4): the batch is the last axis",
         ),
         (
             lambda: SQUARES.value_and_gradient(np.zeros((3, 4)), np.zeros((4, 3))),
             ShapeError,
-            "for scores of shape (3, 4), not (4, 3)",
+            "not (4, 3), for scores of shape (3, 4)",
         ),
         (lambda: ENTROPY.hits(np.zeros((3, 4)), np.zeros(3, int)), ShapeError, "for scores of"),
         (

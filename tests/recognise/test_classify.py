@@ -580,17 +580,17 @@ def test_shapes_say_what_the_blocks_are() -> None:
         (
             lambda: classify(W, tolerance=-1),
             ArgumentError,
-            "tolerance must be at least 0 and below 1, a fraction of the largest entry, not ",
+            "tolerance must be a fraction of the largest entry, at least 0 and below 1, not ",
         ),
         (
             lambda: classify(W, tolerance=math.nan),
             ArgumentError,
-            "tolerance must be at least 0 and below 1, a fraction of the largest entry, not ",
+            "tolerance must be a fraction of the largest entry, at least 0 and below 1, not ",
         ),
         (
             lambda: classify(ca.kernel(2, 2), tolerance=0.1),
             KindError,
-            "tolerance must be 0 for a matrix with symbols, not 0.1",
+            "tolerance must be 0, not 0.1, for a matrix with symbols",
         ),
         (
             lambda: classify(ca.correlation(ca.sizes("n")[0], [1, 2])),

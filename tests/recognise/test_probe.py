@@ -57,7 +57,12 @@ def failing_for_zeros(x: Any) -> Any:
 BAD_FUNCTIONS: list[tuple[Any, Any, type[Exception], str]] = [
     (5, 3, KindError, "f must be a function or a matrix of two axes, not 5"),
     (np.sin, None, KindError, "in_shape must be the shape of one input of"),
-    (lambda x: None, 3, KindError, "f must return an array of numbers, not a NoneType"),
+    (
+        lambda x: None,
+        3,
+        KindError,
+        "f must return an array of numbers, not an object of type NoneType",
+    ),
     (lambda x: "a", 3, KindError, "f must return an array of real numbers, not of dtype"),
     (lambda x: 1j * x, 3, KindError, "f must return real numbers, not complex128: identify the"),
     (

@@ -155,12 +155,12 @@ def test_floats_are_the_fractions_they_are_or_near_enough() -> None:
         (
             lambda: separate([[1]], tolerance=2),
             ArgumentError,
-            "at least 0 and below 1, a fraction of the largest entry, not 2",
+            "a fraction of the largest entry, at least 0 and below 1, not 2",
         ),
         (
             lambda: separate(ca.kernel(2, 2), tolerance=0.1),
             KindError,
-            "tolerance must be 0 for a kernel with symbols, not 0.1",
+            "tolerance must be 0, not 0.1, for a kernel with symbols",
         ),
     ],
 )

@@ -340,7 +340,7 @@ BAD = {
     "an image and weights beyond 64 bits": (
         lambda: ca.explain(ca.correlation((6, 6), [[2**62, 1]]), image=BYTES + 200),
         ExactnessError,
-        "beyond 64 bits",
+        "which does not fit in a signed 64-bit integer",
     ),
     "an image that is not there": (
         lambda: ca.explain(LAYERS["sobel"], image="nowhere.png"),

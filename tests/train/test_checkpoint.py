@@ -313,8 +313,12 @@ ENDLESS.append(ENDLESS)
     [
         (lambda place: read(place), FileError, "there is no checkpoint in"),
         (lambda place: read(place / "none"), FileError, "it has no file checkpoint.safetensors"),
-        (lambda place: read(5), KindError, "is stored in a folder: pass its path, not a int"),
-        (lambda place: exists(None), KindError, "pass its path, not a NoneType"),
+        (
+            lambda place: read(5),
+            KindError,
+            "is stored in a folder: pass its path, not an object of type int",
+        ),
+        (lambda place: exists(None), KindError, "pass its path, not an object of type NoneType"),
         (lambda place: write(place, {1: np.ones(1)}, {}), KindError, "must be text, not 1"),
         (
             lambda place: write(place, {"__metadata__": np.ones(1)}, {}),

@@ -122,7 +122,7 @@ def _broken(place: Path) -> Path:
             lambda place: 5,
             {},
             KindError,
-            "folder must be the path of a folder with images, not a int",
+            "folder must be the path of a folder with images, not an object of type int",
         ),
         (lambda place: place / "none", {}, FileError, "(No such file or directory): pass the"),
         (lambda place: place, {}, FileError, "has no PNG or JPEG files in sub-folders"),
@@ -271,13 +271,13 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: check_data(ONE[:, 0], [0], (1, 2, 2)),
             ShapeError,
-            "images must have shape (samples, 1, 2, 2) for the input of the network, "
-            "not (1, 2, 2), such",
+            "images must have shape (samples, 1, 2, 2) to fit the network, "
+            "not (1, 2, 2): images[:, None] adds",
         ),
         (
             lambda: check_data(ONE, [0], (3, 2, 2)),
             ShapeError,
-            "the input of the network, not (1, 1, 2, 2",
+            "to fit the network, not (1, 1, 2, 2",
         ),
         (
             lambda: check_data(ONE, [0, 1], (1, 2, 2)),
@@ -313,20 +313,24 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: split(ONE, [0]),
             ArgumentError,
-            "of 1 samples leaves no samples for testing or for train",
+            "with 1 sample leaves the test set or the training set empty",
         ),
         (
             lambda: split([1, 2], [0, 1], test=math.nan),
             ArgumentError,
-            "leaves no samples for testing or",
+            "with 2 samples leaves the test set or the",
         ),
         (
             lambda: split([1, 2], [0, 1], test=1),
             ArgumentError,
-            "test=1 of 2 samples leaves no samples",
+            "test=1 with 2 samples leaves the test set",
         ),
-        (lambda: split([1, 2], [0, 1], test=-0.5), ArgumentError, "pass a share between 0 and 1"),
-        (lambda: split([1, 2], [0, 1], test="half"), KindError, "test must be a number, the share"),
+        (
+            lambda: split([1, 2], [0, 1], test=-0.5),
+            ArgumentError,
+            "pass a share that leaves at least one sample in each",
+        ),
+        (lambda: split([1, 2], [0, 1], test="half"), KindError, "test must be a number (the share"),
         (
             lambda: split([1, 2], [0]),
             ShapeError,

@@ -224,7 +224,7 @@ def test_a_bad_folder_is_refused_in_words(tmp_path: Path, name: str) -> None:
         (
             lambda place: 5,
             KindError,
-            "path must be the path of an IDX file or of a folder, not a int",
+            "path must be the path of an IDX file or of a folder, not an object of type int",
         ),
         (lambda place: place / "none", FileError, "(No such file or directory): give an IDX file"),
         (lambda place: str(place / "a\0b"), FileError, "embedded null byte"),

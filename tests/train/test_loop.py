@@ -94,7 +94,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "images without channels": (
         {"images": IMAGES[:, 0]},
         ShapeError,
-        "the input of the network, not (70, 8, 8), such as images[:, None] for 1 channel",
+        "to fit the network, not (70, 8, 8): images[:, None] adds the axis of one channel",
     ),
     "images of another size": ({"images": IMAGES[..., :7]}, ShapeError, "(samples, 1, 8, 8)"),
     "no images": (
@@ -137,7 +137,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "validation without labels": (
         {"validation": IMAGES},
         KindError,
-        "validation must be a pair of images and labels, not a ndarray",
+        "validation must be a pair of images and labels, not this object of type ndarray",
     ),
     "an augment that changes the shape": (
         {"augment": lambda images, random: images[:, :, 1:]},
@@ -168,8 +168,16 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
         "has no layer with weights",
     ),
     "a network half filled": ({"net": None}, ArgumentError, "dense1 has no weights, bias"),
-    "what is no network": ({"net": "lenet"}, KindError, "fit needs a ca.Network, not a str"),
-    "a folder that is a number": ({"checkpoint": 5}, KindError, "pass its path, not a int"),
+    "what is no network": (
+        {"net": "lenet"},
+        KindError,
+        "fit needs a ca.Network, not an object of type str",
+    ),
+    "a folder that is a number": (
+        {"checkpoint": 5},
+        KindError,
+        "pass its path, not an object of type int",
+    ),
 }
 
 

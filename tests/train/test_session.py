@@ -63,7 +63,7 @@ def test_a_finished_run_is_replaced_and_an_unfinished_one_is_kept(
     arrays, facts = checkpoint.read(finished.out)
     assert facts["finished"] is True
     checkpoint.write(tmp_path, arrays, {**facts, "finished": False})
-    with pytest.raises(FileError, match="has an unfinished run: resume it with --resume"):
+    with pytest.raises(FileError, match="contains an unfinished run: resume it with --resume"):
         train(None, "mlp", epochs=1, out=tmp_path)
     assert checkpoint.exists(tmp_path)
     train(None, "mlp", epochs=1, out=tmp_path, resume=True)
@@ -93,5 +93,7 @@ def test_a_session_that_cannot_run_is_refused(
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "file"
     out.write_bytes(b"")
-    with pytest.raises(FileError, match=r"cannot write to .* \(File exists\): pass another --out"):
+    with pytest.raises(
+        FileError, match=r"cannot write to .* \(File exists\): pass another folder to --out"
+    ):
         train(None, None, out=out)

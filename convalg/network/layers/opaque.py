@@ -33,7 +33,7 @@ class Opaque(Layer):
         shape: the shape of the output.
         reason: the reason why the operator cannot be run, as text for the error message.
         like: a layer that reads the same entries and has arrays of the same shapes, or None.
-        arrays: a tuple of tuples (name, shape), one for each trained array; ignored if `like` is
+        arrays: a tuple of (name, shape) pairs, one for each trained array; ignored if `like` is
             given.
 
     Raises:
@@ -60,7 +60,7 @@ class Opaque(Layer):
             for pair in self.arrays
         )
         if not pairs:
-            raise KindError(f"arrays must be a tuple of tuples (name, shape), not {self.arrays!r}")
+            raise KindError(f"arrays must be a tuple of (name, shape) pairs, not {self.arrays!r}")
         for name, shape in self.arrays:
             tuple_of(count)(shape, name)
 

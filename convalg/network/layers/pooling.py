@@ -226,8 +226,9 @@ def _parts(n: Any, m: Any) -> Link:
         return Link(Axis(n, m, taps=n // m, stride=n // m))
     if is_symbolic(n) or is_symbolic(m):
         raise SymbolicError(
-            f"an axis of {n} samples cannot be divided into {m} equal parts, so the windows have "
-            f"different sizes: use integers for sizes, or a multiple of {m}"
+            f"an axis of {n} samples cannot be divided into {m} equal parts for every size, so the "
+            f"windows have different sizes: use integers for the sizes, or a size that is a "
+            f"multiple of {m}"
         )
     parts = AdaptiveParts(int(n), int(m))
     return Link(parts.hull, table=parts)

@@ -286,8 +286,8 @@ class Resize(Layer):
         shape = only_shape(shapes)
         if len(self.size) != len(shape) - 1:
             raise ShapeError(
-                f"size must have one integer for each of the {len(shape) - 1} spatial axes of an "
-                f"input of shape {shape}, not {self.size}"
+                f"size must have one integer for each of the {len(shape) - 1} spatial axes, not "
+                f"{self.size}, for an input of shape {shape}"
             )
         return (shape[0], *self.size)
 

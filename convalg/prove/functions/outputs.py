@@ -117,7 +117,7 @@ def as_array(value: object) -> Array:
 def _nested(value: object) -> Any:
     if isinstance(value, np.ma.MaskedArray):
         raise UntraceableError(
-            f"the function must return a plain array, not a {type(value).__name__}"
+            f"the function must return a plain array, not an array of type {type(value).__name__}"
         )
     if type(value) is SymbolArray:
         return unwrapped(value).copy()

@@ -96,7 +96,9 @@ def _pixels(image: Image | None, channels: int) -> tuple[np.ndarray, str]:
 def _checked(image: np.ndarray) -> np.ndarray:
     """Return an image array as (channels, height, width); raise if its type or shape is wrong."""
     if image.dtype != np.uint8:
-        raise KindError(f"an image array must be uint8, not {image.dtype}: convert it to 0..255")
+        raise KindError(
+            f"an image array must be uint8, not {image.dtype}: convert it to uint8 values in 0..255"
+        )
     pixels = image if image.ndim == 3 else image[None]
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or not pixels.size:
         raise ShapeError(

@@ -178,8 +178,8 @@ class _ModelReader:
         sizes = _sizes(proto)
         if sizes is not None and any(n is not None and n > LARGEST_SIZE for n in sizes):
             raise FileError(
-                f"the sizes of input {name} of {self.path} must be at most {LARGEST_SIZE}, not "
-                f"{sizes}"
+                f"the size of each axis of input {name} of {self.path} must be at most "
+                f"{LARGEST_SIZE}, but the sizes are {sizes}"
             )
         if sizes is not None and len(sizes) < 2:
             raise ShapeError(
@@ -200,8 +200,8 @@ class _ModelReader:
         )
         if not fits:
             raise ShapeError(
-                f"in_shape must match input {name} of shape {_shape_text(proto)}, whose first "
-                f"axis is the batch, not {shape}"
+                f"in_shape must match input {name} of shape {_shape_text(proto)}, not "
+                f"{shape}: the first axis of the input is the batch"
             )
         return shape, batch
 
@@ -228,7 +228,9 @@ class _ModelReader:
         for proto in self._sorted(list(nodes)):
             self.nodes += 1
             if self.nodes > MOST_NODES:
-                raise FileError(f"{self.path} has more than {MOST_NODES} nodes, which is the limit")
+                raise FileError(
+                    f"{self.path} has more than {MOST_NODES} nodes, the most that convalg reads"
+                )
             values = self._inlined(proto, depth) or self._values(proto)
             # Marked, so that nodes that read such an output do not treat it as an omitted input.
             for name, value in zip_longest(proto.output, values, fillvalue=Outside()):

@@ -135,7 +135,7 @@ class _Scanner:
         if self.kept > MOST_KEPT:
             raise FileError(
                 f"{self.path} has more than {format_bytes(MOST_KEPT)} in addition to its weights, "
-                f"which is the limit: store large constants as raw data"
+                f"the most that convalg reads: store large constants as raw data"
             )
         self.file.seek(start)
         return self.file.read(stop - start)
@@ -145,7 +145,7 @@ class _Scanner:
         self.fields += 1
         if self.fields > MOST_FIELDS:
             raise FileError(
-                f"{self.path} has more than {MOST_FIELDS} fields, which is the limit for ONNX files"
+                f"{self.path} has more than {MOST_FIELDS} fields, the most that convalg reads"
             )
         self.file.seek(offset)
         head = self.file.read(20)

@@ -243,7 +243,7 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
     (
         "huge input",
         bytes_of(node("Relu", "x"), shape=(1, 2**40, 8)),
-        "must be at most 2147483647, not",
+        "must be at most 2147483647, but the sizes are",
     ),
 ]
 
@@ -296,9 +296,9 @@ def test_limits_on_what_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     path = small_cnn(tmp_path)
     for place, name, message in (
-        (wire, "MOST_KEPT", "in addition to its weights, which is"),
-        (wire, "MOST_FIELDS", "fields, which is the limit for ONNX files"),
-        (reader, "MOST_NODES", "nodes, which is the limit"),
+        (wire, "MOST_KEPT", "in addition to its weights, the most that"),
+        (wire, "MOST_FIELDS", "fields, the most that convalg reads"),
+        (reader, "MOST_NODES", "nodes, the most that convalg reads"),
     ):
         with monkeypatch.context() as changed:
             changed.setattr(place, name, 2)
