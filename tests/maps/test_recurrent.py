@@ -449,7 +449,7 @@ NAN = float("nan")
         (
             lambda: rnn(2, [1], W),
             ShapeError,
-            r"input_weights must be a non-empty matrix of shape \(1 \* hidden, inputs\), not an array",
+            r"input_weights must be a non-empty matrix of shape \(1 \* hidden, inputs\), not an",
         ),
         (
             lambda: lstm(2, np.zeros((4, 0)), W),
