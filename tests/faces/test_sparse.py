@@ -329,7 +329,7 @@ def test_what_it_cannot_be_asked() -> None:
     operator = gathering(np.array([1, 0]), (2,), (2,))
     with pytest.raises(ShapeError, match=r"x must have shape \(\*batch, 2\), not \(3,\)"):
         operator([1, 2, 3])
-    with pytest.raises(ShapeError, match="must have the input shape of the left operator"):
+    with pytest.raises(ShapeError, match="must have the input shape of the left layer"):
         operator @ ca.identity(3)
     with pytest.raises(
         TypeError, match="only a single layer has a pattern, not an operator of type SparseMatrix"

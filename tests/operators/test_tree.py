@@ -298,13 +298,13 @@ def test_arrays_do_not_spread_over_operators() -> None:
 
 
 def test_shapes_must_fit() -> None:
-    with pytest.raises(ShapeError, match="must have the input shape of the left operator"):
+    with pytest.raises(ShapeError, match="must have the input shape of the left layer"):
         LAYER @ LAYER
     with pytest.raises(ShapeError, match="layers must have the same shapes to be added"):
         LAYER + ca.identity(5)
     with pytest.raises(ShapeError, match=r"x must have shape \(\*batch, 5\)"):
         LAYER(np.ones(4))
-    with pytest.raises(ShapeError, match="must have the input shape of the left operator"):
+    with pytest.raises(ShapeError, match="must have the input shape of the left layer"):
         ca.correlation((2, 2), [[1]]) @ ca.identity(4)
 
 

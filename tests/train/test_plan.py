@@ -257,7 +257,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         "engine must be one of auto, sparse, blas, not 'torch'",
     ),
     (unruled, {}, "which joins several inputs: use Add or Concat"),
-    (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "conv1 has no kernel, bias: fill"),
+    (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "kernel, bias of node conv1 have not"),
 ]
 
 
