@@ -56,7 +56,9 @@ def test_an_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "a.svg"
-    with pytest.raises(FileError, match=r"cannot be written: No such file.*choose a folder that"):
+    with pytest.raises(
+        FileError, match=r"cannot be written: No such file.*pass a path in a folder that"
+    ):
         ca.draw.save(Figure(), missing)
     folder = tmp_path / "folder.svg"
     folder.mkdir()

@@ -260,7 +260,7 @@ def test_every_face_of_many_trees(case: Case) -> None:
 
 def test_faces_that_need_one_kernel_say_so() -> None:
     layer = ca.correlation(5, [1, 2])
-    with pytest.raises(KindError, match="no single pattern"):
+    with pytest.raises(KindError, match="only a single layer has a pattern"):
         _ = (layer.T @ layer).pattern
     with pytest.raises(KindError, match="must contain exactly one kernel"):
         _ = (layer.T @ layer).kernel

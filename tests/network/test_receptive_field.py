@@ -114,7 +114,7 @@ def test_a_field_that_varies_is_refused_with_the_reason(order: int) -> None:
         with pytest.raises(KindError, match="strides of 1 and 2 meet at or before add1"):
             getattr(field, name)
     with pytest.raises(
-        KindError, match="the size, the stride and the padding of the field depend on"
+        KindError, match="the size, the stride and the padding of the receptive field depend on"
     ):
         field.center(0)
     assert repr(field) == (

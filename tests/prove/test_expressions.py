@@ -60,7 +60,7 @@ REFUSED = {
     "(1, 2)[7]": "cannot be evaluated to an operator",
     "correlation(ñ, kernel(3))": "cannot be the name of a size",
     "correlation(3, kernel(5))": "larger than the padded input",
-    "identity(4) @ identity(3)": "do not compose",
+    "identity(4) @ identity(3)": "must have the input shape of the left layer",
     "identity(4)" + " " * 3000: "has 3011 characters; use at most 2000",
 }
 

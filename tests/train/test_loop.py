@@ -167,7 +167,11 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
         ArgumentError,
         "has no layer with weights",
     ),
-    "a network half filled": ({"net": None}, ArgumentError, "weights, bias of node dense1 have not"),
+    "a network half filled": (
+        {"net": None},
+        ArgumentError,
+        "weights, bias of node dense1 have not",
+    ),
     "what is no network": (
         {"net": "lenet"},
         KindError,

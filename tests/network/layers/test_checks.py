@@ -126,7 +126,7 @@ def test_integers_and_flags_take_nothing_else(kind: type[Layer], name: str) -> N
         (lambda: Opaque(5, (2,)), "operator must be a string, not 5"),
         (
             lambda: Opaque("X", (2,), arrays=5),
-            "arrays must be a tuple of pairs .name, shape., not 5",
+            "arrays must be a tuple of .name, shape. pairs, not 5",
         ),
     ],
 )

@@ -435,7 +435,7 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
     "a sum over a symbol": (
         ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T,
         n * ca.identity(1),
-        "that are added to one entry depends on the symbolic sizes",
+        "added to one entry depends on",
     ),
     "groups as a letter": (
         ca.correlation(n, ca.kernel(2 * C, 2, K), groups=C),
