@@ -287,8 +287,8 @@ def test_without_options_it_is_the_first() -> None:
         ("--format html", "format must be one of markdown, latex, notebook, not 'html'"),
         (
             "--out nowhere/x.md",
-            "nowhere/x.md cannot be written: No such file or directory; pass a path in a folder that "
-            "exists and is writable",
+            "nowhere/x.md cannot be written: No such file or directory; pass a path in a folder "
+            "that exists and is writable",
         ),
     ],
 )
