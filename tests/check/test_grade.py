@@ -83,7 +83,7 @@ FAILING: dict[str, tuple[str, str, str]] = {
         "homework.py has no function conv, and no other function: define conv in it",
     ),
     "no function but a number": ("conv = 3", "wrong-signature", "f must be a function f(x, w"),
-    "arrays": ("def conv(x): ...", "wrong-signature", "conv must accept 2 arrays to be"),
+    "arrays": ("def conv(x): ...", "wrong-signature", "conv must accept 2 arrays, not 1, to be"),
     "options": (
         "def conv(x, w, bias): ...",
         "wrong-signature",
