@@ -264,7 +264,8 @@ def check_finite(values: Array, name: str) -> None:
         return
     if wrong.any():
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ArgumentError(f"{name} must be finite and real, but entry {index} is {values[index]}")
+        where = f", but entry {index} is" if index else ", not"
+        raise ArgumentError(f"{name} must be finite and real{where} {values[index]}")
 
 
 def _is_wild(value: object) -> bool:

@@ -349,9 +349,9 @@ def larger(first: Size, second: Size) -> Any:
 
 def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     """Return whether a value is a sequence: a tuple, a list or an array of one axis."""
-    # Arrays of all libraries have `tolist`; a symbolic kernel of one axis has not.
+    # A symbolic kernel has axes too, but no length.
     return isinstance(value, (tuple, list)) or (
-        hasattr(value, "tolist") and getattr(value, "ndim", 0) == 1
+        hasattr(value, "__len__") and getattr(value, "ndim", 0) == 1
     )
 
 

@@ -31,8 +31,8 @@ MOST_PHASES = 4096
 """The largest number of phases (correlations) into which the adjoint of a layer is split."""
 
 FEW = {"forward": 2048, "adjoint": 512, "gradient": 2048}
-"""Up to this number of entries read, the calls into NumPy dominate: `gather`, with few of them, is
-used without weighing the others, which would take longer than the layer."""
+"""Up to this number of entries read, `gather` is used without estimating the time of the other
+engines: it makes few calls into NumPy, and the estimates take longer than one call of the layer."""
 
 LARGE = 49
 """The smallest number of taps for which "auto" may choose the Fourier transform."""

@@ -167,7 +167,7 @@ def _indices(letter: str, flat: np.ndarray, shape: Sizes) -> list[tuple[str, np.
 def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
     """Return the relation {rows -> columns} of the triples of a layer.
 
-    `rows` and `columns` are "o" (output index), "i" (input index) or "l" (label).
+    `rows` and `columns` are "o" (output index), "i" (input index) or "l" (label), in this order.
     """
     from islpy import Map, dim_type
 
@@ -186,8 +186,7 @@ def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
             points = points.project_out(dim_type.set, position, sizes[letter])
     first, second = kept
     pair = Map.from_domain(points)
-    pair = pair.move_dims(dim_type.out, 0, dim_type.in_, sizes[first], sizes[second])
-    return pair if (first, second) == (rows, columns) else pair.reverse()
+    return pair.move_dims(dim_type.out, 0, dim_type.in_, sizes[first], sizes[second])
 
 
 def _names(letter: str, shape: Sizes) -> list[str]:

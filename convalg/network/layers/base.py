@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from convalg.network.layers.grids import Windows
 from convalg.operators.tree import Map, Operator
 from convalg.size import size_product
 
-Shape = tuple[Any, ...]
+Shape: TypeAlias = "tuple[Size, ...]"
 """The shape of one sample, `(channels, *spatial)`, or a part of it: integers or symbols."""
 Indices = tuple[Array, ...]
 """A set of entries of an array: the product of sorted arrays of indices, one for each axis."""
