@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
-    "quick", derandomize=True, deadline=None, max_examples=150, suppress_health_check=SLOW
+    "quick", derandomize=True, deadline=None, max_examples=50, suppress_health_check=SLOW
 )
 settings.register_profile(
     "thorough", derandomize=True, deadline=None, max_examples=1000, suppress_health_check=SLOW

@@ -9,6 +9,7 @@ import json
 import warnings
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,15 +86,20 @@ def stored(path: Path) -> str:
 
 
 def texts(notebook: Any) -> list[str]:
-    """What the cells of an executed notebook printed and answered, as plain text."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    return [
-        output["text"]
-        if output["output_type"] == "stream"
-        else output["data"].get("text/plain", "")
-        for output in outputs
-        if output["output_type"] != "error"
-    ]
+    """The answers of an executed notebook and, cell by cell, all that was printed, as plain text.
+
+    A kernel sends what one cell prints in as many pieces as its timer makes, so they are joined.
+    """
+    found = []
+    for cell in notebook.cells:
+        printed = ""
+        for output in cell.get("outputs", ()):
+            if output["output_type"] == "stream":
+                printed += output["text"]
+            elif output["output_type"] != "error":
+                found.append(output["data"].get("text/plain", ""))
+        found.append(printed)
+    return found
 
 
 def test_there_are_eight_notebooks_each_with_outputs_to_look_for() -> None:
@@ -114,6 +120,13 @@ def test_storing_takes_outputs_counts_and_ids_away(tmp_path: Path) -> None:
     dirty = tmp_path / "dirty.ipynb"
     dirty.write_text(json.dumps({**ran, "metadata": {"kernelspec": {"name": "mine"}}}))
     assert stored(dirty) == NOTEBOOKS[0].read_text(encoding="utf-8")
+
+
+def test_printed_text_that_came_in_pieces_is_read_as_one() -> None:
+    pieces = [{"output_type": "stream", "name": "stdout", "text": text} for text in ("1\n", "2\n")]
+    answer = {"output_type": "execute_result", "data": {"text/plain": "3"}}
+    cell = SimpleNamespace(get=lambda name, default: [pieces[0], answer, pieces[1]])
+    assert texts(SimpleNamespace(cells=[cell])) == ["3", "1\n2\n"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
