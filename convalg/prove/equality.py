@@ -16,18 +16,18 @@ from convalg.faces.support import nonzero_bound
 from convalg.operators.families import replaced
 from convalg.operators.tree import Operator
 from convalg.prove import hints
-from convalg.prove.decisions import coefficients, families
+from convalg.prove.decisions import coefficients, families, nonlinear
 from convalg.prove.decisions.domain import Domain, Swept, swept_symbols
 from convalg.prove.decisions.families import BUDGET
 from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
-from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
+from convalg.prove.verdict import IDENTITY, ISL, Z3, Claim, Counterexample, Verdict
 from convalg.size import as_size
 
 if TYPE_CHECKING:
     import sympy
 
 DEFAULT_RANGE = range(1, 9)
-"""The values for which a claim with a symbolic stride or dilation is decided."""
+"""The values of a symbolic stride or dilation for which a claim is decided if z3 leaves it open."""
 
 
 Ranges = Mapping[Any, Iterable[int]]
@@ -45,10 +45,10 @@ def equal(
             `actual`.
         second: an operator with as many input and output axes as `first`. A counterexample calls
             its entry `claimed`.
-        ranges: for each symbol that is a stride or dilation (or its name), the values for which
-            the claim is decided; 1 to 8 unless given. The scope lists them.
-        budget: the number of isl operations that the proof may use; when they are used up, the
-            verdict is "unknown".
+        ranges: for a symbol that is a stride or dilation (or its name), the values for which the
+            claim is decided; all values of at least 1 unless given. The scope lists them.
+        budget: the number of operations of isl, and of z3 for one question, that the proof may use;
+            when they are used up, the verdict is "unknown".
 
     Returns:
         A verdict whose scope includes every precondition of the constructors on both sides.
@@ -170,23 +170,27 @@ def decide(
             )
     families.kernels_of([first, second])
     verdict = _decided(first, second, claim, domain, budget)
-    verdict = replace(verdict, statement=claim, domain=domain)
+    verdict = replace(verdict, statement=claim, domain=verdict.domain or domain)
     if verdict.status == "unknown" and verdict.scope != NO_SIZES and searching:
         return _searched(first, second, domain, verdict)
     return verdict
 
 
 def domain_of(first: Operator, second: Operator, *, ranges: Ranges | None = None) -> Domain:
-    """Return the sizes at which two operators are compared, with each value of a swept symbol."""
+    """Return the sizes at which two operators are compared, with the values of `ranges`."""
     domain = Domain.of(first, second)
     if first.is_concrete and second.is_concrete:
         return domain
-    swept = swept_symbols(first) | swept_symbols(second)
-    return replace(domain, swept=_swept(sorted(swept, key=str), ranges or {}))
+    return replace(domain, swept=_swept(_steps(first, second), ranges or {}))
+
+
+def _steps(first: Operator, second: Operator) -> list[sympy.Symbol]:
+    """Return the symbols of strides and dilations, sorted."""
+    return sorted(swept_symbols(first) | swept_symbols(second), key=str)
 
 
 def _swept(symbols: list[sympy.Symbol], ranges: Ranges) -> Swept:
-    """Return each symbol of a stride or dilation with the values for which a claim is decided."""
+    """Return each symbol of a stride or dilation that has values in `ranges`, with these values."""
     given = {str(symbol): values for symbol, values in ranges.items()}
     unused = sorted(set(given) - {symbol.name for symbol in symbols})
     if unused:
@@ -196,14 +200,35 @@ def _swept(symbols: list[sympy.Symbol], ranges: Ranges) -> Swept:
         )
     chosen = []
     for symbol in symbols:
-        values = sorted({as_size(v, symbol.name) for v in given.get(symbol.name, DEFAULT_RANGE)})
-        if not values:
-            raise ArgumentError(f"ranges[{symbol.name!r}] is empty: give at least one value")
-        chosen.append((symbol, tuple(values)))
+        if symbol.name in given:
+            values = sorted({as_size(v, symbol.name) for v in given[symbol.name]})
+            if not values:
+                raise ArgumentError(f"ranges[{symbol.name!r}] is empty: give at least one value")
+            chosen.append((symbol, tuple(values)))
     return tuple(chosen)
 
 
 def _decided(
+    first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
+) -> Verdict:
+    """Decide equality with isl if strides and dilations have values, otherwise with z3.
+
+    Where z3 leaves the claim open, the symbolic strides and dilations are swept.
+    """
+    free = [symbol for symbol in _steps(first, second) if symbol not in dict(domain.swept)]
+    if not free:
+        verdict = _by_isl(first, second, claim, domain, budget)
+        other = verdict if verdict.status != "unknown" or verdict.scope == NO_SIZES else None
+        return other or _by_z3(first, second, claim, domain, budget) or verdict
+    decided = _by_z3(first, second, claim, domain, budget)
+    if decided is not None:
+        return decided
+    values = tuple((symbol, tuple(DEFAULT_RANGE)) for symbol in free)
+    narrow = replace(domain, swept=tuple(sorted((*domain.swept, *values), key=str)))
+    return replace(_by_isl(first, second, claim, narrow, budget), domain=narrow)
+
+
+def _by_isl(
     first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
 ) -> Verdict:
     """Decide equality with isl, for each value of the symbolic strides and dilations."""
@@ -214,6 +239,50 @@ def _decided(
             return _sweep(first, second, claim, domain)
     except (UndecidableError, UntraceableError) as error:
         return Verdict("unknown", claim, "all sizes", "none", reason=str(error))
+
+
+def _by_z3(
+    first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
+) -> Verdict | None:
+    """Decide equality with z3, or return None where the claim is left open."""
+    try:
+        formulas = nonlinear.formulas(first, second, domain)
+    except (UndecidableError, UntraceableError):
+        return None
+    outcome = nonlinear.decide(formulas, domain, budget)
+    match outcome.status:
+        case "proved":
+            return Verdict("proved", claim, str(domain), Z3)
+        case "empty":
+            return _no_sizes(claim)
+        case "refuted":
+            sizes = nonlinear.smallest(formulas, domain, outcome.values, budget)
+            return _refuted_at(first, second, claim, domain, sizes or outcome.values, bool(sizes))
+    return None
+
+
+def _refuted_at(
+    first: Operator,
+    second: Operator,
+    claim: Claim,
+    domain: Domain,
+    sizes: dict[sympy.Symbol, int],
+    is_smallest: bool,
+) -> Verdict | None:
+    """Return the refutation by the first entry that differs, or None if there are too many."""
+    try:
+        sides = [replaced(side, sizes) for side in (first, second)]
+        if sum(nonzero_bound(side) + side.shape[0] for side in sides) > MOST_COMPARED:
+            return None
+        point = _first_difference(*sides)
+    except (UndecidableError, UntraceableError, TooLargeError):
+        return None
+    if point is None:
+        return None
+    named = {symbol.name: value for symbol, value in sizes.items()}
+    witness = counterexample(first, second, domain, named, point)
+    method = Z3 if is_smallest else f"{Z3}; smaller sizes than these were not excluded"
+    return Verdict("refuted", claim, str(domain), method, witness)
 
 
 def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:

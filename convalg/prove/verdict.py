@@ -18,6 +18,7 @@ Claim = str | Callable[[], str]
 """A claim as text, or a function that writes it when it is first read."""
 
 ISL = "Presburger arithmetic (isl): the sets of triples (row, column, weight) compared"
+Z3 = "integer arithmetic (z3): each entry (row, column, weight) as a formula without quantifiers"
 IDENTITY = "exact polynomial identity, entry by entry"
 
 

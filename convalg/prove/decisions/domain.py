@@ -23,6 +23,7 @@ from convalg.operators.tree import Operator, leaves
 from convalg.presburger import isl_name, parameters, text
 from convalg.prove.decisions import coefficients
 from convalg.prove.decisions.polynomials import rational
+from convalg.prove.decisions.smtlib import Script, negation, solve
 from convalg.size import Condition, is_symbolic, substituted, written
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_COMBINATIONS = 64
 """Redundant conditions are left out for at most this many combinations of swept values."""
+
+REDUNDANCY_UNITS = 200_000
+"""The resource units of z3 for the question whether a condition is redundant."""
 
 Swept: TypeAlias = "tuple[tuple[sympy.Symbol, tuple[int, ...]], ...]"
 """Symbols for which single values are decided, each with these values."""
@@ -217,7 +221,7 @@ def _combinations(swept: Swept) -> Iterator[dict[sympy.Symbol, int]]:
 
 
 def _follows(value: Size, rest: list[sympy.Expr], numbers: Mapping[sympy.Symbol, int]) -> bool:
-    """Whether `value >= 0` follows from `rest` being non-negative; False if isl cannot decide."""
+    """Whether `value >= 0` follows from `rest` being non-negative; False if it is not decided."""
     given = (substituted(v, numbers) for v in rest)
     symbolic = tuple(v for v in given if (is_symbolic(v) and v.free_symbols) or not holds(v >= 0))
     return _implied(substituted(value, numbers), symbolic)
@@ -232,7 +236,31 @@ def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
         premises = islpy.Set(f"{space}{{ : {others} }}")
         return bool(premises.is_subset(islpy.Set(f"{space}{{ : {text(claim)} >= 0 }}")))
     except UndecidableError:
+        return _implied_by_z3(claim, given)
+
+
+def _implied_by_z3(claim: Size, given: tuple[Size, ...]) -> bool:
+    """`_implied` for products of symbols."""
+    try:
+        script = Script()
+        negated = script.at_least(-1, claim)
+        needed = [script.at_least(divisor, 1) for divisor in script.divisors]
+        quotients = dict(script.divisors)
+        premises = []
+        for value in given:
+            condition = script.at_least(value, 0)
+            # A quotient by a number that is not positive is not defined: it implies everything.
+            if script.divisors == quotients:
+                premises.append(condition)
+            else:
+                script.divisors = dict(quotients)
+        texts = [script.written([], [*premises, negated])] + [
+            script.written([], [*premises, negation(positive)], is_defined=False)
+            for positive in needed
+        ]
+    except UndecidableError:
         return False
+    return all(solve(text, REDUNDANCY_UNITS).answer == "unsat" for text in texts)
 
 
 def _affine_limits(values: list[sympy.Expr], symbols: tuple[sympy.Symbol, ...]) -> list[sympy.Expr]:

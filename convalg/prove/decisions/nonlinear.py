@@ -1,0 +1,290 @@
+"""The equality of families whose strides, dilations and channels are symbols, decided by z3.
+
+Two families are equal exactly when no point (row, column, labels) has different coefficients in
+them. That is a formula of integers without quantifiers (`membership`), written in SMT-LIB: each
+file of it is an obligation, and the claim is proved when every obligation comes out as expected.
+
+This is a semi-decision: z3 answers most of these formulas, and no procedure answers all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, permutations, product
+from math import factorial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from convalg.errors import UndecidableError
+from convalg.kernels import SymbolicKernel
+from convalg.operators.tree import Operator
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.families import kernels_of
+from convalg.prove.decisions.membership import Factor, Labels, Term, terms
+from convalg.prove.decisions.polynomials import Polynomial
+from convalg.prove.decisions.smtlib import (
+    Answer,
+    Script,
+    conjunction,
+    disjunction,
+    negation,
+    solve,
+)
+from convalg.size import size_product
+
+if TYPE_CHECKING:
+    import sympy
+
+UNITS = 4
+"""The resource units of z3 that count as one operation of a budget."""
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """A formula with the answer that a proof needs.
+
+    Attributes:
+        name: the name of the file, without its suffix.
+        sentence: the meaning of the expected answer.
+        expected: "unsat" where the formula states a failure of the claim, "sat" where it states
+            that there are sizes.
+        text: the formula as an SMT-LIB script.
+    """
+
+    name: str
+    sentence: str
+    expected: Answer
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Formulas:
+    """The formulas of the claim that two families are equal.
+
+    Attributes:
+        script: the variables and definitions of all formulas.
+        domain: the conditions under which both families exist.
+        shapes: the statement that the shapes differ.
+        entries: statements that the coefficients of a point differ, with the names of the kernels
+            whose product the point is about.
+    """
+
+    script: Script
+    domain: list[str]
+    shapes: str
+    entries: list[tuple[tuple[str, ...], str]]
+
+    @property
+    def differences(self) -> str:
+        """The statement that the families differ."""
+        return disjunction([self.shapes, *(claim for _, claim in self.entries)])
+
+    def obligations(self) -> Iterator[Obligation]:
+        """Yield the obligations of a proof."""
+
+        def written(
+            name: str, sentence: str, expected: Answer, claim: str, *, is_defined: bool = True
+        ) -> Obligation:
+            comments = [sentence, f"expected: {expected}"]
+            text = self.script.written(comments, [*self.domain, claim], is_defined=is_defined)
+            return Obligation(name, sentence, expected, text)
+
+        yield written("sizes", "there are sizes at which both sides exist", "sat", "true")
+        divisors = disjunction(self.script.at_least(0, v) for v in self.script.divisors)
+        if divisors != "false":
+            sentence = "every divisor of a quotient is positive"
+            # Without the definitions, which nothing satisfies where a divisor is not positive.
+            yield written("divisors", sentence, "unsat", divisors, is_defined=False)
+        if self.shapes != "false":
+            yield written("shapes", "both sides have the same shape", "unsat", self.shapes)
+        for number, (names, claim) in enumerate(self.entries):
+            weights = f" of each product of weights of {', '.join(names)}" if names else ""
+            sentence = f"the coefficient{weights} is the same in each entry of both sides"
+            yield written(f"entries-{number}", sentence, "unsat", claim)
+
+
+def formulas(first: Operator, second: Operator, domain: Domain) -> Formulas:
+    """Return the formulas of the claim that two families are equal in a domain.
+
+    Raises: UndecidableError where a middle index of a product is not determined by the ends, or
+    there are too many terms.
+    """
+    kernels = kernels_of([first, second])
+    script = Script()
+    for symbol in domain.symbols:
+        script.text(symbol)
+    sizes = frozenset(domain.symbols)
+    limits = [script.at_least(condition.value, 0) for condition in domain.limits]
+    for pole in domain.poles:
+        if pole.free_symbols <= sizes:
+            limits.append(negation(script.equal(pole, 0)))
+    for symbol, values in domain.swept:
+        limits.append(disjunction(script.equal(symbol, value) for value in values))
+    pairs = zip(
+        (*first.out_shape, *first.in_shape), (*second.out_shape, *second.in_shape), strict=True
+    )
+    shapes = disjunction(negation(script.equal(a, b)) for a, b in pairs if a != b)
+    row = [script.index(f"row.{k}") for k in range(len(first.out_shape))]
+    column = [script.index(f"column.{k}") for k in range(len(first.in_shape))]
+    groups: dict[tuple[str, ...], dict[str, Polynomial]] = {}
+    for sign, operator in ((1, first), (-1, second)):
+        for term in terms(operator):
+            names = tuple(sorted(kernel.name for _, kernel in term.named))
+            share = Polynomial.of(sign) / _orders(names) * term.coefficient
+            totals = groups.setdefault(names, {})
+            for labels in _labelled(script, term, kernels):
+                point = conjunction(term.factor.member(script, row, column, labels))
+                totals[point] = totals.get(point, Polynomial({})) + share
+    entries = [
+        (names, claim) for names in groups for claim in _differ(script, groups[names], sizes)
+    ]
+    return Formulas(script, limits, shapes, entries)
+
+
+def _orders(names: tuple[str, ...]) -> int:
+    """Return the number of orders of the labels of kernels that occur several times."""
+    return int(size_product([factorial(len(list(run))) for _, run in groupby(names)]))
+
+
+def _labelled(script: Script, term: Term, kernels: dict[str, SymbolicKernel]) -> Iterator[Labels]:
+    """Yield the labels of a term; for a kernel that occurs several times, in each order."""
+    by_name: dict[str, list[Factor]] = {}
+    for factor, kernel in term.named:
+        by_name.setdefault(kernel.name, []).append(factor)
+    order = sorted(kernels)
+    each = [list(permutations(by_name[name])) for name in sorted(by_name)]
+    for chosen in product(*each):
+        labels: Labels = {}
+        for factors, name in zip(chosen, sorted(by_name), strict=True):
+            axes = range(kernels[name].ndim)
+            for number, factor in enumerate(factors):
+                start = f"label.{order.index(name)}.{number}"
+                labels[id(factor)] = [script.index(f"{start}.{axis}") for axis in axes]
+        yield labels
+
+
+def _differ(
+    script: Script, totals: dict[str, Polynomial], sizes: frozenset[sympy.Symbol]
+) -> Iterator[str]:
+    """Yield statements, one of which holds where the coefficients of a point do not cancel.
+
+    `totals`: for each condition on a point, the coefficient that it adds.
+    """
+    kept = [(point, value) for point, value in totals.items() if value.terms and point != "false"]
+    if not kept:
+        return
+    for column in _integer_coefficients([value for _, value in kept], sizes):
+        parts = [(point, v) for (point, _), v in zip(kept, column, strict=True) if v != 0]
+        if len(parts) == 2 and parts[0][1] == -parts[1][1] and parts[0][1].is_number:
+            # Two statements with conjunctions are easier for the solver than a sum.
+            (one, _), (other, _) = parts
+            yield conjunction([one, negation(other)])
+            yield conjunction([other, negation(one)])
+            continue
+        summands = [f"(ite {point} {script.text(value)} 0)" for point, value in parts]
+        total = summands[0] if len(summands) == 1 else f"(+ {' '.join(summands)})"
+        yield f"(> {total} 0)"
+        yield f"(< {total} 0)"
+
+
+def _integer_coefficients(
+    values: list[Polynomial], sizes: frozenset[sympy.Symbol]
+) -> list[list[sympy.Expr]]:
+    """Return rows of polynomials in the sizes, one entry per value.
+
+    A combination of the values with integers is zero exactly where it is zero for each row.
+
+    Raises: UndecidableError for coefficients that are not fractions of polynomials.
+    """
+    import sympy
+    from sympy.polys.polyerrors import BasePolynomialError
+
+    expressions = [value.to_sympy() for value in values]
+    symbols: set[sympy.Symbol] = set().union(*(value.free_symbols for value in expressions))
+    own = sorted(symbols - sizes, key=lambda s: (s.name, str(s.assumptions0)))
+    fractions = [sympy.fraction(sympy.together(value)) for value in expressions]
+    common = sympy.lcm_list([below for _, below in fractions])
+    rows: dict[Any, list[sympy.Expr]] = {}
+    for k, (above, below) in enumerate(fractions):
+        value = sympy.expand(above * sympy.cancel(common / below))
+        try:
+            whole = sympy.Poly(value, *(own or [sympy.Dummy()]), *sizes, domain="QQ")
+        except BasePolynomialError:
+            raise UndecidableError(
+                f"the coefficient {value} is not a fraction of polynomials over the rational "
+                f"numbers, so that z3 cannot decide it"
+            ) from None
+        parts = sympy.Poly(whole.as_expr(), *own).terms() if own else [((), whole.as_expr())]
+        for monomial, part in parts:
+            rows.setdefault(monomial, [sympy.S.Zero] * len(values))[k] = part
+    cleared = []
+    for row in rows.values():
+        factor = sympy.ilcm(1, *(sympy.fraction(sympy.together(part))[1] for part in row))
+        cleared.append([sympy.expand(part * factor) for part in row])
+    return cleared
+
+
+class Outcome(NamedTuple):
+    """The answer to the claim that two families are equal.
+
+    `status`: "proved", "refuted", "unknown", or "empty" where there are no sizes. `values`: sizes
+    at which it fails, by the symbols, for "refuted". `open`: the obligation that z3 left open.
+    """
+
+    status: str
+    values: dict[sympy.Symbol, int]
+    open: str = ""
+
+
+def decide(claim: Formulas, domain: Domain, budget: int) -> Outcome:
+    """Solve the obligations of a claim, and return what their answers mean for it."""
+    left_open = ""
+    for obligation in claim.obligations():
+        solution = solve(obligation.text, UNITS * budget)
+        if solution.answer == obligation.expected:
+            continue
+        if obligation.expected == "sat" and solution.answer == "unsat":
+            return Outcome("empty", {})
+        if solution.answer == "unknown" or obligation.name == "divisors":
+            left_open = left_open or obligation.sentence
+            if obligation.name == "divisors":
+                break
+            continue
+        return Outcome("refuted", _sizes(claim, domain, solution.values))
+    return Outcome("unknown", {}, left_open) if left_open else Outcome("proved", {})
+
+
+def _sizes(claim: Formulas, domain: Domain, values: dict[str, int]) -> dict[sympy.Symbol, int]:
+    """Return the sizes in the values of all variables; the solver leaves out irrelevant ones."""
+    return {symbol: values.get(claim.script.text(symbol), 0) for symbol in domain.symbols}
+
+
+def smallest(
+    claim: Formulas, domain: Domain, start: dict[sympy.Symbol, int], budget: int
+) -> dict[sympy.Symbol, int] | None:
+    """Return the smallest sizes at which two families differ, or None if z3 does not decide it.
+
+    Args:
+        claim: the formulas of both families.
+        domain: the sizes that are considered.
+        start: sizes at which the families differ.
+        budget: as in `ca.prove.equal`, for each question to z3.
+
+    Returns:
+        The sizes with the smallest sum, of these the first in the order of the symbols.
+    """
+    import sympy
+
+    script, sizes = claim.script, start
+    fixed = [*claim.domain, claim.differences]
+    for value in (sympy.Add(*domain.symbols), *domain.symbols):
+        while (current := int(value.subs(sizes))) > 0:
+            smaller = script.at_least(current - 1, value)
+            solution = solve(script.written([], [*fixed, smaller]), UNITS * budget)
+            if solution.answer == "unknown":
+                return None
+            if solution.answer == "unsat":
+                break
+            sizes = _sizes(claim, domain, solution.values)
+        fixed.append(script.equal(value, int(value.subs(sizes))))
+    return sizes
