@@ -339,9 +339,11 @@ def padding_pairs(
 
 
 def larger(first: Size, second: Size) -> Any:
-    """Return the maximum of two sizes: an int for two ints, otherwise an expression."""
+    """Return the maximum of two sizes of at least 1: an int for two ints, else an expression."""
     if not (is_symbolic(first) or is_symbolic(second)):
         return max(first, second)
+    if first == 1 or second == 1:
+        return second if first == 1 else first
     import sympy
 
     return sympy.Max(first, second)

@@ -4,6 +4,7 @@ from convalg.prove.equality import adjoint, equal
 from convalg.prove.equivariance import equivariant
 from convalg.prove.functions.properties import gradient, implements, linear
 from convalg.prove.verdict import Counterexample, Verdict
+from convalg.prove.verification import verify
 
 __all__ = [
     "Counterexample",
@@ -14,4 +15,5 @@ __all__ = [
     "gradient",
     "implements",
     "linear",
+    "verify",
 ]

@@ -16,6 +16,7 @@ from convalg.faces.support import nonzero_bound
 from convalg.operators.families import replaced
 from convalg.operators.tree import Operator
 from convalg.prove import hints
+from convalg.prove.certificates import Claimed
 from convalg.prove.decisions import coefficients, families, nonlinear
 from convalg.prove.decisions.domain import Domain, Swept, swept_symbols
 from convalg.prove.decisions.families import BUDGET
@@ -160,7 +161,8 @@ def decide(
     except UndecidableError as error:
         return Verdict("unknown", claim, str(domain), "none", reason=str(error), domain=domain)
     if first.is_concrete and second.is_concrete:
-        return _decide_numbers(first, second, claim, domain)
+        verdict = _decide_numbers(first, second, claim, domain)
+        return replace(verdict, evidence=(Claimed(claim, first, second, domain),))
     named: dict[str, Any] = {}
     for symbol in domain.symbols:
         if named.setdefault(symbol.name, symbol) != symbol:
@@ -170,7 +172,9 @@ def decide(
             )
     families.kernels_of([first, second])
     verdict = _decided(first, second, claim, domain, budget)
-    verdict = replace(verdict, statement=claim, domain=verdict.domain or domain)
+    domain = verdict.domain or domain
+    evidence = (Claimed(claim, first, second, domain),)
+    verdict = replace(verdict, statement=claim, domain=domain, evidence=evidence)
     if verdict.status == "unknown" and verdict.scope != NO_SIZES and searching:
         return _searched(first, second, domain, verdict)
     return verdict
@@ -223,9 +227,14 @@ def _decided(
     decided = _by_z3(first, second, claim, domain, budget)
     if decided is not None:
         return decided
-    values = tuple((symbol, tuple(DEFAULT_RANGE)) for symbol in free)
-    narrow = replace(domain, swept=tuple(sorted((*domain.swept, *values), key=str)))
+    narrow = swept_domain(domain, free)
     return replace(_by_isl(first, second, claim, narrow, budget), domain=narrow)
+
+
+def swept_domain(domain: Domain, symbols: Iterable[sympy.Symbol]) -> Domain:
+    """Return a domain in which some symbols have the values of `DEFAULT_RANGE` only."""
+    values = tuple((symbol, tuple(DEFAULT_RANGE)) for symbol in symbols)
+    return replace(domain, swept=tuple(sorted((*domain.swept, *values), key=str)))
 
 
 def _by_isl(

@@ -11,6 +11,8 @@ from convalg import html
 from convalg.escape import latex, terminal
 
 if TYPE_CHECKING:
+    from convalg.prove import certificates
+    from convalg.prove.certificates import Claimed
     from convalg.prove.decisions.domain import Domain
 
 Status = Literal["proved", "refuted", "unknown"]
@@ -97,6 +99,7 @@ class Verdict:
         hint: a confirmed change that makes a refuted claim true, or "".
         reason: why the status is "unknown", or "".
         domain: the conditions of the scope, for claims about operators; otherwise None.
+        evidence: the claims about operators that `certificate` writes.
 
     >>> import convalg as ca
     >>> A = ca.correlation(4, ca.kernel(2))
@@ -113,6 +116,11 @@ class Verdict:
     hint: str = ""
     reason: str = ""
     domain: Domain | None = field(default=None, repr=False)
+    evidence: tuple[Claimed, ...] = field(default=(), repr=False)
+
+    if TYPE_CHECKING:
+        # Attached by `certificates`, which is built on verdicts.
+        certificate = certificates.certificate
 
     @cached_property
     def claim(self) -> str:

@@ -9,6 +9,7 @@ symbols here, unlike in `families`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -173,7 +174,8 @@ class _Layer(_Member):
     def forward(self, script: Script, row: Index, labels: Labels) -> tuple[Conditions, Index]:
         """Return the input that an output reads with the weight of the label."""
         index = self._index(labels)
-        conditions, column = [], []
+        conditions: Conditions = []
+        column: Index = []
         lead = int(self.geometry.has_channels)
         if lead:
             conditions, channel = _source(script, self.geometry, index[0], index[1])
@@ -188,7 +190,8 @@ class _Layer(_Member):
     def backward(self, script: Script, column: Index, labels: Labels) -> tuple[Conditions, Index]:
         """Return the output that reads an input with the weight of the label."""
         index = self._index(labels)
-        conditions, row = [], []
+        conditions: Conditions = []
+        row: Index = []
         lead = int(self.geometry.has_channels)
         if lead:
             conditions, channel = _source(script, self.geometry, index[0], index[1])
@@ -474,7 +477,7 @@ def terms(operator: Operator) -> list[Term]:
 def _count(operator: Operator) -> int:
     match operator:
         case Compose(factors=parts):
-            return size_product([_count(part) for part in parts])
+            return math.prod(_count(part) for part in parts)
         case Kron(left=left, right=right):
             return _count(left) * _count(right)
         case Sum(terms=parts):
@@ -482,11 +485,11 @@ def _count(operator: Operator) -> int:
         case Scaled(operator=inner) | Adjoint(operator=inner):
             return _count(inner)
         case Convolution(geometry=geometry, weights=values):
-            pieces = size_product([len(axis.pieces()) for axis in geometry.axes])
-            return pieces * (1 if isinstance(values, SymbolicKernel) else values.size)
+            pieces = math.prod(len(axis.pieces()) for axis in geometry.axes)
+            return pieces * (1 if isinstance(values, SymbolicKernel) else int(values.size))
         case Selection(geometry=geometry):
-            pieces = size_product([len(axis.pieces()) for axis in geometry.axes])
-            return pieces * (size_product(geometry.taps) if _is_split(operator) else 1)
+            pieces = math.prod(len(axis.pieces()) for axis in geometry.axes)
+            return pieces * (int(size_product(geometry.taps)) if _is_split(operator) else 1)
         case Diagonal(values=values) | Matrix(values=values) | SparseMatrix(values=values):
             return int(values.size)
     return 1
@@ -574,6 +577,6 @@ def _selected(leaf: Selection, geometry: Geometry) -> Iterator[Factor]:
             yield factor if inner == outer else _Reshaped(factor, inner, outer)
 
 
-def _entry(leaf: Matrix | SparseMatrix, row: int, column: int) -> _Entry:
+def _entry(leaf: Matrix | SparseMatrix, row: np.integer | int, column: np.integer | int) -> _Entry:
     first, second = np.unravel_index(row, leaf.out_shape), np.unravel_index(column, leaf.in_shape)
     return _Entry(tuple(map(int, first)), tuple(map(int, second)))

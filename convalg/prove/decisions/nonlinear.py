@@ -9,11 +9,11 @@ This is a semi-decision: z3 answers most of these formulas, and no procedure ans
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, permutations, product
 from math import factorial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from convalg.errors import UndecidableError
 from convalg.kernels import SymbolicKernel
@@ -35,6 +35,11 @@ from convalg.size import size_product
 if TYPE_CHECKING:
     import sympy
 
+Totals: TypeAlias = "dict[tuple[int, str], Polynomial]"
+"""The coefficient that each side, 1 or -1, adds at the points that satisfy a condition."""
+Groups: TypeAlias = "dict[tuple[str, ...], Totals]"
+"""The totals of each product of kernels, by their sorted names."""
+EntryFormula: TypeAlias = "Callable[[list[Any]], tuple[list[Any], Any, list[Any]]]"
 UNITS = 4
 """The resource units of z3 that count as one operation of a budget."""
 
@@ -110,40 +115,106 @@ def formulas(first: Operator, second: Operator, domain: Domain) -> Formulas:
     there are too many terms.
     """
     kernels = kernels_of([first, second])
-    script = Script()
-    for symbol in domain.symbols:
-        script.text(symbol)
-    sizes = frozenset(domain.symbols)
-    limits = [script.at_least(condition.value, 0) for condition in domain.limits]
-    for pole in domain.poles:
-        if pole.free_symbols <= sizes:
-            limits.append(negation(script.equal(pole, 0)))
-    for symbol, values in domain.swept:
-        limits.append(disjunction(script.equal(symbol, value) for value in values))
+    script, limits = _limited(domain)
     pairs = zip(
         (*first.out_shape, *first.in_shape), (*second.out_shape, *second.in_shape), strict=True
     )
     shapes = disjunction(negation(script.equal(a, b)) for a, b in pairs if a != b)
-    row = [script.index(f"row.{k}") for k in range(len(first.out_shape))]
-    column = [script.index(f"column.{k}") for k in range(len(first.in_shape))]
-    groups: dict[tuple[str, ...], dict[str, Polynomial]] = {}
+    groups: Groups = {}
     for sign, operator in ((1, first), (-1, second)):
-        for term in terms(operator):
-            names = tuple(sorted(kernel.name for _, kernel in term.named))
-            share = Polynomial.of(sign) / _orders(names) * term.coefficient
-            totals = groups.setdefault(names, {})
-            for labels in _labelled(script, term, kernels):
-                point = conjunction(term.factor.member(script, row, column, labels))
-                totals[point] = totals.get(point, Polynomial({})) + share
-    entries = [
-        (names, claim) for names in groups for claim in _differ(script, groups[names], sizes)
-    ]
-    return Formulas(script, limits, shapes, entries)
+        _add_terms(groups, script, operator, sign, kernels)
+    return Formulas(script, limits, shapes, _entries(groups, script, domain))
+
+
+def one_entry_formulas(operator: Operator, domain: Domain, entry: EntryFormula) -> Formulas:
+    """Return the formulas of the claim that each row has one entry, in the column of a formula.
+
+    `entry`: returns, for the indices of a row, the indices of the column, the value of the entry,
+    and the index of the weight that it is multiplied by, which is () without a kernel.
+
+    Raises: UndecidableError as `formulas`.
+    """
+    kernels = kernels_of([operator])
+    script, limits = _limited(domain)
+    groups: Groups = {}
+    _add_terms(groups, script, operator, 1, kernels)
+    row, column = _indices(script, operator)
+    wanted, value, weight = entry(row)
+    (label,) = _labels_of(script, kernels) or [[]]
+    conditions = []
+    for index, size in zip(row, operator.out_shape, strict=True):
+        conditions += script.within(index, size)
+    for index, target, size in zip(column, wanted, operator.in_shape, strict=True):
+        conditions += [script.equal(index, target), *script.within(target, size)]
+    conditions += [script.equal(index, target) for index, target in zip(label, weight, strict=True)]
+    totals = groups.setdefault(tuple(kernels), {})
+    totals[-1, conjunction(conditions)] = -Polynomial.of(value)
+    return Formulas(script, limits, "false", _entries(groups, script, domain))
+
+
+def statement_formulas(domain: Domain, counter: Callable[[Script], Iterable[str]]) -> Formulas:
+    """Return the formulas of a claim about sizes, from the statements of which one fails it."""
+    script, limits = _limited(domain)
+    return Formulas(script, limits, "false", [((), claim) for claim in counter(script)])
+
+
+def _limited(domain: Domain) -> tuple[Script, list[str]]:
+    """Return a new script, and the conditions of a domain in it."""
+    script = Script()
+    for symbol in domain.symbols:
+        script.text(symbol)
+    values = [*(condition.value for condition in domain.limits), *domain.symbols]
+    limits = [script.at_least(value, 0) for value in values]
+    for pole in domain.poles:
+        if pole.free_symbols <= set(domain.symbols):
+            limits.append(negation(script.equal(pole, 0)))
+    for symbol, chosen in domain.swept:
+        limits.append(disjunction(script.equal(symbol, value) for value in chosen))
+    return script, limits
+
+
+def _indices(script: Script, operator: Operator) -> tuple[list[Any], list[Any]]:
+    """Return the symbols of the indices of a row and of a column."""
+    row = [script.index(f"row.{k}") for k in range(len(operator.out_shape))]
+    return row, [script.index(f"column.{k}") for k in range(len(operator.in_shape))]
+
+
+def _add_terms(
+    groups: Groups,
+    script: Script,
+    operator: Operator,
+    sign: int,
+    kernels: dict[str, SymbolicKernel],
+) -> None:
+    """Add the coefficients of an operator to the totals of each product of kernels."""
+    row, column = _indices(script, operator)
+    for term in terms(operator):
+        names = tuple(sorted(kernel.name for _, kernel in term.named))
+        share = Polynomial.of(sign) / _orders(names) * term.coefficient
+        totals = groups.setdefault(names, {})
+        for labels in _labelled(script, term, kernels):
+            point = conjunction(term.factor.member(script, row, column, labels))
+            totals[sign, point] = totals.get((sign, point), Polynomial({})) + share
+
+
+def _entries(groups: Groups, script: Script, domain: Domain) -> list[tuple[tuple[str, ...], str]]:
+    sizes = frozenset(domain.symbols)
+    return [(names, claim) for names in groups for claim in _differ(script, groups[names], sizes)]
 
 
 def _orders(names: tuple[str, ...]) -> int:
     """Return the number of orders of the labels of kernels that occur several times."""
     return int(size_product([factorial(len(list(run))) for _, run in groupby(names)]))
+
+
+def _labels_of(
+    script: Script, kernels: dict[str, SymbolicKernel], occurrence: int = 0
+) -> list[list[sympy.Symbol]]:
+    """Return the symbols of the index of a weight of each kernel, in the order of the names."""
+    return [
+        [script.index(f"label.{number}.{occurrence}.{axis}") for axis in range(kernels[name].ndim)]
+        for number, name in enumerate(sorted(kernels))
+    ]
 
 
 def _labelled(script: Script, term: Term, kernels: dict[str, SymbolicKernel]) -> Iterator[Labels]:
@@ -156,21 +227,15 @@ def _labelled(script: Script, term: Term, kernels: dict[str, SymbolicKernel]) ->
     for chosen in product(*each):
         labels: Labels = {}
         for factors, name in zip(chosen, sorted(by_name), strict=True):
-            axes = range(kernels[name].ndim)
-            for number, factor in enumerate(factors):
-                start = f"label.{order.index(name)}.{number}"
-                labels[id(factor)] = [script.index(f"{start}.{axis}") for axis in axes]
+            for occurrence, factor in enumerate(factors):
+                every = _labels_of(script, kernels, occurrence)
+                labels[id(factor)] = every[order.index(name)]
         yield labels
 
 
-def _differ(
-    script: Script, totals: dict[str, Polynomial], sizes: frozenset[sympy.Symbol]
-) -> Iterator[str]:
-    """Yield statements, one of which holds where the coefficients of a point do not cancel.
-
-    `totals`: for each condition on a point, the coefficient that it adds.
-    """
-    kept = [(point, value) for point, value in totals.items() if value.terms and point != "false"]
+def _differ(script: Script, totals: Totals, sizes: frozenset[sympy.Symbol]) -> Iterator[str]:
+    """Yield statements, one of which holds where the coefficients of a point do not cancel."""
+    kept = [(p, value) for (_, p), value in totals.items() if value.terms and p != "false"]
     if not kept:
         return
     for column in _integer_coefficients([value for _, value in kept], sizes):

@@ -21,7 +21,7 @@ class Catalogue:
 
     >>> import convalg as ca
     >>> len(ca.theorems) >= 30, ca.theorems["stride"].domain
-    (True, 'all n >= 1, n + 2p >= K >= 1, p >= 0, for each s in 1..8')
+    (True, 'all n >= 1, s >= 1, n + 2p >= K >= 1, p >= 0')
     """
 
     def __iter__(self) -> Iterator[Theorem]:

@@ -19,44 +19,49 @@ from convalg.faces.latex import expression
 from convalg.faces.relation import isl_name, parameters, text, triples
 from convalg.kernels import kernel
 from convalg.operators.convolution import correlation
-from convalg.operators.families import replaced
 from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator
-from convalg.prove.decisions import families
-from convalg.prove.decisions.domain import Domain, Swept
+from convalg.prove.decisions import nonlinear
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.families import BUDGET
+from convalg.prove.decisions.nonlinear import Formulas
+from convalg.prove.decisions.smtlib import Script, conjunction, negation
 from convalg.prove.derivations.indices import shape_latex, size_latex
-from convalg.prove.equality import DEFAULT_RANGE, domain_of
+from convalg.prove.equality import domain_of
 from convalg.prove.functions.properties import linear
 from convalg.prove.theorems.formulas import COMMA, COMMA_QUAD, named_arrays, operator_latex
-from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
+from convalg.prove.verdict import IDENTITY, ISL, Z3, Counterexample, Verdict
 from convalg.size import Condition, size_product, sizes, substituted
 
 if TYPE_CHECKING:
     import sympy
 
 AFFINE = "exact identity: an affine expression has its extremes at the ends of the ranges"
-SWEPT = tuple(DEFAULT_RANGE)
 n, K, p, s, d, o, a = sizes("n K p s d o a")
 
 
-def _domain(
-    symbols: tuple[sympy.Symbol, ...],
-    limits: tuple[sympy.Expr, ...],
-    swept: tuple[sympy.Symbol, ...],
-) -> Domain:
-    """Return the domain of `limits` that are at least zero, with `swept` symbols from 1 to 8."""
-    return Domain(
-        symbols,
-        tuple(Condition(limit) for limit in limits),
-        swept=tuple((symbol, SWEPT) for symbol in swept),
-    )
+def _domain(symbols: tuple[sympy.Symbol, ...], limits: tuple[sympy.Expr, ...]) -> Domain:
+    """Return the domain of `limits` that are at least zero."""
+    return Domain(symbols, tuple(Condition(limit) for limit in limits))
 
 
-def _numbers(swept: Swept) -> Iterator[dict[sympy.Symbol, int]]:
-    """Yield all combinations of the values of swept symbols."""
-    names = [symbol for symbol, _ in swept]
-    for chosen in product(*(values for _, values in swept)):
-        yield dict(zip(names, chosen, strict=True))
+def _decided(
+    claim: str,
+    domain: Domain,
+    formulas: Formulas,
+    witness: Callable[[dict[str, int]], Counterexample],
+) -> Verdict:
+    """Return the verdict of z3 on a statement about sizes, with the smallest counterexample."""
+    outcome = nonlinear.decide(formulas, domain, BUDGET)
+    scope = str(domain)
+    if outcome.status == "proved":
+        return Verdict("proved", claim, scope, Z3, domain=domain)
+    if outcome.status == "refuted":
+        smallest = nonlinear.smallest(formulas, domain, outcome.values, BUDGET) or outcome.values
+        counter = witness(_named(smallest))
+        return Verdict("refuted", claim, scope, Z3, counter, domain=domain)
+    reason = f"z3 leaves open whether {outcome.open}"
+    return Verdict("unknown", claim, scope, Z3, reason=reason, domain=domain)
 
 
 def _named(numbers: Mapping[sympy.Symbol, int]) -> dict[str, int]:
@@ -151,42 +156,35 @@ class Positions:
 
     @cached_property
     def domain(self) -> Domain:
-        """All sizes, with each stride and dilation from 1 to 8."""
-        swept = tuple(v for v in (self.stride, self.dilation) if v in (s, d))
+        """All sizes, strides and dilations."""
         values = (n, self.taps, self.padding, self.stride, self.dilation)
         seen = {v for value in values for v in getattr(value, "free_symbols", ())}
         symbols = tuple(sorted(seen, key=lambda v: (v.name not in ("n", "K"), v.name)))
-        return _domain(symbols, (n - 1, self.taps - 1), swept)
+        steps = tuple(v - 1 for v in (self.stride, self.dilation) if v != 1)
+        return _domain(symbols, (n - 1, self.taps - 1, *steps))
+
+    def _differences(self, script: Script) -> Iterator[str]:
+        """Yield the statements that an index is in only one of the two sets."""
+        j = script.index("position.0")
+        last = self.stride * j + self.dilation * (self.taps - 1) + 1
+        fits = conjunction([script.at_least(j, 0), script.at_least(self._padded, last)])
+        claimed = conjunction(script.within(j, self.count))
+        yield conjunction([fits, negation(claimed)])
+        yield conjunction([claimed, negation(fits)])
 
     def decide(self) -> Verdict:
         """Decide whether the two sets of indices j are equal."""
-        for numbers in _numbers(self.domain.swept):
-            count, taps, padding, step, spread = (
-                substituted(value, numbers)
-                for value in (self.count, self.taps, self.padding, self.stride, self.dilation)
-            )
-            declared = parameters(n, count, taps, padding)
-            last = f"{step}j + {spread}*({text(taps)} - 1) + 1 <= n + 2*{text(padding)}"
-            exists = f"n >= 1 and {text(taps)} >= 1 and {text(padding)} >= 0"
-            fits = islpy.Set(f"{declared}{{ [j] : j >= 0 and {last} and {exists} }}")
-            claimed = islpy.Set(f"{declared}{{ [j] : 0 <= j < {text(count)} and {exists} }}")
-            if not fits.is_equal(claimed):
-                apart = fits.subtract(claimed).union(claimed.subtract(fits))
-                return self._miscounted(apart, numbers)
-        return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
+        formulas = nonlinear.statement_formulas(self.domain, self._differences)
+        return _decided(self.claim, self.domain, formulas, self._miscounted)
 
-    def _miscounted(self, apart: islpy.Set, numbers: Mapping[sympy.Symbol, int]) -> Verdict:
-        """The verdict with the smallest sizes at which the formula gives a wrong count."""
-        symbols = tuple(v for v in self.domain.symbols if v not in numbers)
-        _, smallest, _ = families.smallest([apart], symbols)
-        chosen = {**smallest, **_named(numbers)}
+    def _miscounted(self, chosen: dict[str, int]) -> Counterexample:
+        """Return the counterexample at given sizes."""
         taps, padding, step, spread, count = (
             substituted(value, chosen)
             for value in (self.taps, self.padding, self.stride, self.dilation, self.count)
         )
         fitting = output_size(chosen["n"], taps, step, spread, padding, padding)
-        counter = Counterexample(chosen, None, None, count, max(fitting, 0))
-        return Verdict("refuted", self.claim, str(self.domain), ISL, counter, domain=self.domain)
+        return Counterexample(chosen, None, None, count, max(fitting, 0))
 
 
 def _multiple(factor: object) -> str:
@@ -226,23 +224,25 @@ class Length:
         layer = correlation(n, kernel(K), padding=self.padding, stride=self.stride)
         return domain_of(layer, layer)
 
+    @property
+    def _value(self) -> Any:
+        """The formula with o and a in terms of n."""
+        outputs = output_size(n, K, self.stride, 1, self.padding, self.padding)
+        remainder = self._reach - self.stride * (self._reach // self.stride)
+        return self.claimed(outputs, remainder)
+
     def decide(self) -> Verdict:
         """Compare the formula with n."""
-        for numbers in _numbers(self.domain.swept):
-            step = substituted(self.stride, numbers)
-            outputs = output_size(n, K, step, 1, self.padding, self.padding)
-            remainder = self._reach - step * (self._reach // step)
-            claimed = substituted(self.claimed(outputs, remainder), numbers)
-            limits = f"n >= 1 and K >= 1 and p >= 0 and {text(self._reach)} >= 0"
-            apart = islpy.Set(f"[n, K, p] -> {{ : {text(claimed)} != n and {limits} }}")
-            if not apart.is_empty():
-                _, smallest, _ = families.smallest([apart], (n, K, p))
-                value = substituted(claimed, smallest)
-                chosen = {**smallest, **_named(numbers)}
-                counter = Counterexample(chosen, None, None, value, smallest["n"])
-                scope = str(self.domain)
-                return Verdict("refuted", self.claim, scope, ISL, counter, domain=self.domain)
-        return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
+        value = self._value
+
+        def counter(script: Script) -> list[str]:
+            return [negation(script.equal(value, n))]
+
+        def witness(chosen: dict[str, int]) -> Counterexample:
+            return Counterexample(chosen, None, None, substituted(value, chosen), chosen["n"])
+
+        formulas = nonlinear.statement_formulas(self.domain, counter)
+        return _decided(self.claim, self.domain, formulas, witness)
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,40 +353,25 @@ class OneEntryRows:
         return domain_of(operator, operator)
 
     def decide(self) -> Verdict:
-        """Compare the entries with the triples (row, column, weight), for each swept value."""
-        indices = sizes(self.row)
-        names = [isl_name(index.name) for index in indices]
-        unknown = Verdict("unknown", self.claim, str(self.domain), ISL, domain=self.domain)
-        for numbers in _numbers(self.domain.swept):
-            operator = replaced(self.operator(), numbers)
-            own = Domain.of(operator).points
-            given = (*self.column(*indices), *self._weight(indices)[1])
-            values = [text(substituted(value, numbers)) for value in given]
-            others = [f"c{k}" for k in range(len(values))]
-            shapes = operator.out_shape, operator.in_shape
-            ranges = [
-                f"0 <= {name} < {text(size)}"
-                for name, size in zip([*names, *others], [*shapes[0], *shapes[1]], strict=False)
-            ]
-            equal = [f"{name} = {value}" for name, value in zip(others, values, strict=True)]
-            rest = islpy.Set(
-                f"{parameters(*shapes[0], *shapes[1])}{{ [{', '.join([*names, *others])}] : "
-                f"{' and '.join([*ranges, *equal])} }}"
-            ).intersect_params(own)
-            factor = substituted(self.factor, numbers)
-            for term in families.terms(operator, own):
-                points = term.points.intersect_params(own)
-                if bool(term.kernels) != bool(self.weight) or not points.is_subset(rest):
-                    return replace(unknown, reason="an entry differs from the formula")
-                if term.coefficient.to_sympy() != factor:
-                    return replace(
-                        unknown,
-                        reason=f"an entry has the coefficient {term.coefficient.to_sympy()}",
-                    )
-                rest = rest.subtract(points)
-            if not rest.is_empty():
-                return replace(unknown, reason="an entry is missing")
-        return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
+        """Compare the entries of each row with the formula."""
+
+        def entry(row: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+            return (
+                list(self.column(*row)),
+                self.factor,
+                list(self.weight(*row) if self.weight else ()),
+            )
+
+        operator, scope = self.operator(), str(self.domain)
+        formulas = nonlinear.one_entry_formulas(operator, self.domain, entry)
+        outcome = nonlinear.decide(formulas, self.domain, BUDGET)
+        if outcome.status == "proved":
+            return Verdict("proved", self.claim, scope, Z3, domain=self.domain)
+        reason = f"z3 leaves open whether {outcome.open}"
+        if outcome.status == "refuted":
+            found = ", ".join(f"{name} = {value}" for name, value in _named(outcome.values).items())
+            reason = f"an entry differs from the formula at {found}"
+        return Verdict("unknown", self.claim, scope, Z3, reason=reason, domain=self.domain)
 
 
 def _index_latex(index: tuple[Size, ...]) -> str:
@@ -516,7 +501,7 @@ class TwoLayers:
         seen = {*index.free_symbols, *taps} - set(own)
         symbols = tuple(sorted(seen, key=lambda v: v.name))
         strides = [layer.geometry.axes[0].stride for layer in self.layers()]
-        return _domain(symbols, tuple(size - 1 for size in (*taps, *strides)), ())
+        return _domain(symbols, tuple(size - 1 for size in (*taps, *strides)))
 
     def decide(self) -> Verdict:
         """Compare the values at the ends of the ranges."""
