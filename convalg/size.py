@@ -85,9 +85,22 @@ def require(
 def check_conditions(conditions: Iterable[Condition], numbers: Numbers) -> None:
     """Raise ArgumentError with the message of the first condition that fails at some sizes."""
     for condition in conditions:
-        if holds(substituted(condition.value, numbers) < 0):
+        if fails(condition.value, numbers):
             given = ", ".join(f"{name}={value}" for name, value in numbers.items())
             raise ArgumentError(f"this operator does not exist at {given}: {condition.text}")
+
+
+def fails(value: Size, numbers: Numbers) -> bool:
+    """Return whether a size is negative, or not defined, at some numbers.
+
+    >>> n, s = sizes("n s")
+    >>> fails(n // s - 2, {n: 5, s: 3}), fails(n // s, {n: 5, s: 0}), fails(n // s, {n: 5})
+    (True, True, False)
+    """
+    result = substituted(value, numbers)
+    if is_symbolic(result) and result.is_number and result.is_finite is not True:
+        return True  # A division by zero.
+    return holds(result < 0)
 
 
 def conditions_at(conditions: Iterable[Condition], numbers: Numbers) -> tuple[Condition, ...]:

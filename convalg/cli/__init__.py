@@ -25,6 +25,7 @@ from convalg.version import __version__
 if TYPE_CHECKING:
     from convalg.network.network import Network
     from convalg.network.summary import Summary
+    from convalg.prove.verdict import Verdict
     from convalg.train.loop import History, Progress
     from convalg.train.session import Session
 
@@ -255,6 +256,14 @@ def prove(
     latex: Annotated[
         bool, typer.Option("--latex", help="Print the theorem as LaTeX, with its verdict.")
     ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a certificate of the verdict to a new folder: formulas in SMT-LIB that "
+            "other programs can check, and a manifest. `convalg verify FOLDER` checks it.",
+        ),
+    ] = None,
 ) -> None:
     """Prove all theorems of the catalogue, one theorem, or that two operators are equal.
 
@@ -265,9 +274,13 @@ def prove(
             raise ArgumentError(
                 f"--equal {equal} cannot be combined with NAME or --latex: use --equal alone"
             )
-        proved = _prove_equal(*equal)
+        proved = _prove_equal(*equal, certificate=certificate)
     elif name is not None:
-        proved = _prove_theorem(name, latex=latex)
+        proved = _prove_theorem(name, latex=latex, certificate=certificate)
+    elif certificate is not None:
+        raise ArgumentError(
+            f"--certificate {certificate} needs the NAME of one theorem or --equal: add one of them"
+        )
     elif latex:
         raise ArgumentError(
             f"--latex needs the NAME of one theorem, not {name}: add a name such as adjoint-1d"
@@ -278,16 +291,24 @@ def prove(
         raise typer.Exit(REFUTED)
 
 
-def _prove_equal(first: str, second: str) -> bool:
+def _prove_equal(first: str, second: str, *, certificate: Path | None) -> bool:
     from convalg.prove.equality import equal
     from convalg.prove.expressions import parse
 
     verdict = equal(parse(first), parse(second))
-    _print(Console(soft_wrap=True, highlight=False), verdict.explain())
+    console = Console(soft_wrap=True, highlight=False)
+    _print(console, verdict.explain())
+    _certify(console, verdict, certificate)
     return bool(verdict)
 
 
-def _prove_theorem(name: str, *, latex: bool) -> bool:
+def _certify(console: Console, verdict: Verdict, folder: Path | None) -> None:
+    """Write a certificate to a folder, if one is given, and print its path."""
+    if folder is not None:
+        _print(console, f"Certificate: {verdict.certificate(folder)}")
+
+
+def _prove_theorem(name: str, *, latex: bool, certificate: Path | None) -> bool:
     from convalg.prove.theorems.catalogue import theorems
 
     theorem = theorems[name]
@@ -296,6 +317,7 @@ def _prove_theorem(name: str, *, latex: bool) -> bool:
     console = Console(soft_wrap=True, highlight=False)
     if latex:
         _print(console, theorem.latex(verdict, outside))
+        _certify(console, verdict, certificate)
         return bool(verdict)
     lines = [theorem.statement, f"Domain: {theorem.domain}.", f"{verdict!r}."]
     lines.append(f"Method: {verdict.method}.")
@@ -304,7 +326,27 @@ def _prove_theorem(name: str, *, latex: bool) -> bool:
     if theorem.source:
         lines.append(f"Source: {theorem.source}.")
     _print(console, "\n".join(lines))
+    _certify(console, verdict, certificate)
     return bool(verdict)
+
+
+@app.command()
+def verify(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a certificate, as `convalg prove` writes it.")
+    ],
+) -> None:
+    """Check the certificate of a proof: make its formulas anew, compare and solve them again.
+
+    z3 solves each formula, and cvc5 too where it is installed. The exit status is 0 only if the
+    claim is proved and every formula is there, unchanged, and comes out as expected.
+    """
+    from convalg.prove.verification import verify as verify_certificate
+
+    verification = verify_certificate(folder)
+    _print(Console(soft_wrap=True, highlight=False), verification.explain())
+    if not verification:
+        raise typer.Exit(REFUTED)
 
 
 @app.command()

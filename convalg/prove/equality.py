@@ -265,32 +265,42 @@ def _by_z3(
         case "empty":
             return _no_sizes(claim)
         case "refuted":
-            sizes = nonlinear.smallest(formulas, domain, outcome.values, budget)
-            return _refuted_at(first, second, claim, domain, sizes or outcome.values, bool(sizes))
+            return _refuted(first, second, claim, domain, formulas, outcome.values, budget)
     return None
 
 
-def _refuted_at(
+def _refuted(
     first: Operator,
     second: Operator,
     claim: Claim,
     domain: Domain,
-    sizes: dict[sympy.Symbol, int],
-    is_smallest: bool,
+    formulas: nonlinear.Formulas,
+    start: dict[sympy.Symbol, int],
+    budget: int,
 ) -> Verdict | None:
-    """Return the refutation by the first entry that differs, or None if there are too many."""
+    """Return the refutation of a claim that fails at some sizes, with the smallest ones.
+
+    The result is None where the matrices at these sizes are too large for the first entry that
+    differs to be found.
+    """
+    method = Z3
     try:
-        sides = [replaced(side, sizes) for side in (first, second)]
-        if sum(nonzero_bound(side) + side.shape[0] for side in sides) > MOST_COMPARED:
-            return None
-        point = _first_difference(*sides)
+        search = _at_small_sizes(first, second, domain, FIRST_TRIED)
+        named, point = search.sizes, search.point
+        if point is None:
+            sizes = nonlinear.smallest(formulas, domain, start, budget)
+            if sizes is None:
+                sizes, method = start, f"{Z3}; smaller sizes than these were not excluded"
+            named = {symbol.name: value for symbol, value in sizes.items()}
+            sides = [replaced(side, sizes) for side in (first, second)]
+            if sum(nonzero_bound(side) + side.shape[0] for side in sides) > MOST_COMPARED:
+                return None
+            point = _first_difference(*sides)
     except (UndecidableError, UntraceableError, TooLargeError):
         return None
     if point is None:
         return None
-    named = {symbol.name: value for symbol, value in sizes.items()}
     witness = counterexample(first, second, domain, named, point)
-    method = Z3 if is_smallest else f"{Z3}; smaller sizes than these were not excluded"
     return Verdict("refuted", claim, str(domain), method, witness)
 
 
@@ -377,39 +387,63 @@ MOST_ENTRIES = 20_000
 """The total number of matrix entries that are compared for an undecided claim."""
 
 
-def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdict) -> Verdict:
-    """Compare both sides of an undecided claim at small sizes, smallest first."""
+FIRST_TRIED = 60
+"""For a refuted claim: how many sizes are compared before z3 looks for the smallest ones."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The result of a comparison at small sizes.
+
+    `sizes`: the last sizes compared, by name. `point`: where the sides differ there, as in
+    `_first_difference`. `tried`: the number of sizes compared.
+    """
+
+    sizes: dict[str, int]
+    point: tuple[int, ...] | None
+    tried: int
+
+
+def _at_small_sizes(first: Operator, second: Operator, domain: Domain, most: int) -> _Search:
+    """Compare both sides at up to `most` small sizes, smallest first, until they differ."""
     entries, tried = 0, 0
     largest: dict[str, int] = {}
+    for sizes in islice(_small_sizes(domain), MOST_LOOKED_AT):
+        if tried == most:
+            break
+        if not domain.holds_at(sizes):
+            continue
+        sides = [replaced(side, sizes) for side in (first, second)]
+        entries += sum(nonzero_bound(side) + side.shape[0] for side in sides)
+        if entries > MOST_ENTRIES:
+            break
+        tried += 1
+        largest = {symbol.name: value for symbol, value in sizes.items()}
+        point = _first_difference(*sides)
+        if point is not None:
+            return _Search(largest, point, tried)
+    return _Search(largest, None, tried)
+
+
+def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdict) -> Verdict:
+    """Compare both sides of an undecided claim at small sizes, smallest first."""
     try:
-        for sizes in islice(_small_sizes(domain), MOST_LOOKED_AT):
-            if tried == MOST_TRIED:
-                break
-            if not domain.holds_at(sizes):
-                continue
-            sides = [replaced(side, sizes) for side in (first, second)]
-            entries += sum(nonzero_bound(side) + side.shape[0] for side in sides)
-            if entries > MOST_ENTRIES:
-                break
-            tried += 1
-            largest = {symbol.name: value for symbol, value in sizes.items()}
-            point = _first_difference(*sides)
-            if point is not None:
-                witness = counterexample(first, second, domain, largest, point)
-                return replace(
-                    verdict,
-                    status="refuted",
-                    scope=str(domain),
-                    method="exact comparison at small sizes, smallest first",
-                    counterexample=witness,
-                    reason="",
-                )
+        search = _at_small_sizes(first, second, domain, MOST_TRIED)
     except (UndecidableError, UntraceableError, TooLargeError):
         return verdict
-    if not tried:
+    if search.point is not None:
+        return replace(
+            verdict,
+            status="refuted",
+            scope=str(domain),
+            method="exact comparison at small sizes, smallest first",
+            counterexample=counterexample(first, second, domain, search.sizes, search.point),
+            reason="",
+        )
+    if not search.tried:
         return verdict
-    last = ", ".join(f"{name} = {value}" for name, value in largest.items())
-    agreement = f"both sides agree at the {tried} smallest sizes tried, up to {last}"
+    last = ", ".join(f"{name} = {value}" for name, value in search.sizes.items())
+    agreement = f"both sides agree at the {search.tried} smallest sizes tried, up to {last}"
     return replace(verdict, reason=f"{verdict.reason}; {agreement}, which is not a proof")
 
 

@@ -17,6 +17,7 @@ from convalg.axis import BOUNDARIES
 from convalg.errors import ArgumentError, KindError, ShapeError
 
 n, m, K, L, p, q, s, d, C, D = ca.sizes("n m K L p q s d C D")
+o, a = ca.sizes("o a")
 Sides = tuple[ca.Operator, ca.Operator]
 
 
@@ -56,12 +57,20 @@ class Draw:
         """A boundary."""
         return self.of(*BOUNDARIES)
 
+    def stride(self) -> Any:
+        """A stride."""
+        return self.of(1, 2, 3)
+
+    def dilation(self) -> Any:
+        """A dilation."""
+        return self.of(1, 2)
+
     def layer(self, size: Any = None, kernel: Any = None, **fixed: Any) -> ca.Operator:
         """A correlation or convolution with any options."""
         make = self.of(ca.correlation, ca.correlation, ca.convolution)
         options: dict[str, Any] = {
-            "stride": self.of(1, 1, 2, 3),
-            "dilation": self.of(1, 1, 2),
+            "stride": self.of(1, self.stride()),
+            "dilation": self.of(1, self.dilation()),
             "padding": self.of(0, 1, p, ((p, 0),), ((1, 2),), "full", "same"),
             "boundary": self.of("zeros", "zeros", self.boundary()),
         }
@@ -81,13 +90,25 @@ class Draw:
             case 5:
                 return ca.shift(size, self.of(1, -1, p), boundary=self.boundary())
             case 6:
-                return ca.downsample(size, self.of(2, 3), offset=self.of(0, 1, p))
+                return ca.downsample(size, self.stride(), offset=self.of(0, 1, p))
             case 7:
-                return ca.upsample(size, self.of(2, 3))
+                return ca.upsample(size, self.stride())
             case 8:
                 pool = self.of(ca.sum_pool, ca.average_pool)
-                return pool(size, self.of(2, 3, K), stride=self.of(1, 2, None))
+                return pool(size, self.of(2, 3, K), stride=self.of(1, self.stride(), None))
         return ca.flip_axes(size)
+
+
+class StepDraw(Draw):
+    """Draws symbols as strides and dilations."""
+
+    def stride(self) -> Any:
+        """A stride that is often a symbol."""
+        return self.of(s, s, s, 2, s + 1, 2 * s)
+
+    def dilation(self) -> Any:
+        """A dilation that is often a symbol."""
+        return self.of(1, d, d, 2, d + 1)
 
 
 def double_adjoint(draw: Draw) -> Sides:
@@ -98,7 +119,8 @@ def double_adjoint(draw: Draw) -> Sides:
 
 def flipped_kernel(draw: Draw) -> Sides:
     """w * x = flip(w) correlated with x."""
-    kernel, options = draw.kernel(), {"stride": draw.of(1, 2), "padding": draw.of(0, p, "full")}
+    kernel, options = draw.kernel(), {"stride": draw.stride(), "padding": draw.of(0, p, "full")}
+    options["dilation"] = draw.dilation()
     flipped = ca.flip(kernel)
     boundary = draw.boundary()
     return (
@@ -125,7 +147,7 @@ def product_adjoint(draw: Draw) -> Sides:
 def padding_first(draw: Draw) -> Sides:
     """A padded layer is the padding and then a valid layer."""
     kernel, boundary = draw.kernel(), draw.boundary()
-    before, after, stride = draw.of(0, 1, p), draw.of(0, p, 2), draw.of(1, 2)
+    before, after, stride = draw.of(0, 1, p), draw.of(0, p, 2), draw.stride()
     pairs = ((before, after),)
     left = ca.correlation(n, kernel, padding=pairs, boundary=boundary, stride=stride)
     right = ca.correlation(n + before + after, kernel, stride=stride)
@@ -134,23 +156,17 @@ def padding_first(draw: Draw) -> Sides:
 
 def dropping(draw: Draw) -> Sides:
     """A strided layer is the dense one, then dropping."""
-    kernel, stride, padding = draw.kernel(), draw.of(2, 3), draw.of(0, p)
-    dense = ca.correlation(n, kernel, padding=padding)
-    strided = ca.correlation(n, kernel, padding=padding, stride=stride)
+    kernel, stride, padding = draw.kernel(), draw.stride(), draw.of(0, p)
+    dilation = draw.dilation()
+    dense = ca.correlation(n, kernel, padding=padding, dilation=dilation)
+    strided = ca.correlation(n, kernel, padding=padding, stride=stride, dilation=dilation)
     return strided, ca.downsample(dense.out_shape[0], stride) @ dense
-
-
-def swept_dropping(draw: Draw) -> Sides:
-    """The same for a symbolic stride."""
-    kernel = draw.kernel()
-    dense = ca.correlation(n, kernel)
-    return ca.correlation(n, kernel, stride=s), ca.downsample(dense.out_shape[0], s) @ dense
 
 
 def adjoint_is_correlation(draw: Draw) -> Sides:
     """A^T = the correlation with the flipped kernel, padded by d (k - 1) - p."""
     taps = draw.taps()
-    kernel, dilation = draw.kernel(taps), draw.of(1, 2)
+    kernel, dilation = draw.kernel(taps), draw.dilation()
     padding = draw.of(0, "full")
     layer = ca.correlation(n, kernel, padding=padding, dilation=dilation)
     other = "full" if padding == 0 else 0
@@ -160,7 +176,7 @@ def adjoint_is_correlation(draw: Draw) -> Sides:
 
 def transposed_layer(draw: Draw) -> Sides:
     """The adjoint of a strided layer is the transposed one, with its remainder."""
-    kernel, taps, stride, padding = ca.kernel(K), K, draw.of(1, 2, 3), draw.of(0, p)
+    kernel, taps, stride, padding = ca.kernel(K), K, draw.stride(), draw.of(0, p)
     layer = ca.correlation(n, kernel, stride=stride, padding=padding)
     room = n + 2 * padding - taps
     rest = room - stride * (room // stride)
@@ -177,7 +193,7 @@ def coefficients(draw: Draw) -> Sides:
 
 def average_is_sum(draw: Draw) -> Sides:
     """An average pooling is the sum pooling over its window size."""
-    size, stride = draw.of(K, 2, 3), draw.of(1, 2)
+    size, stride = draw.of(K, 2, 3), draw.stride()
     share = sympy.Rational(1, size) if isinstance(size, int) else 1 / size
     options = {"stride": stride, "padding": draw.of(0, 1)}
     return ca.average_pool(n, size, **options), share * ca.sum_pool(n, size, **options)
@@ -185,8 +201,8 @@ def average_is_sum(draw: Draw) -> Sides:
 
 def sum_is_correlation(draw: Draw) -> Sides:
     """A sum pooling is a correlation with ones."""
-    size, stride = draw.of(2, 3), draw.of(1, 2, 3)
-    options = {"stride": stride, "padding": draw.of(0, 1), "dilation": draw.of(1, 2)}
+    size, stride = draw.of(2, 3), draw.stride()
+    options = {"stride": stride, "padding": draw.of(0, 1), "dilation": draw.dilation()}
     return ca.sum_pool(n, size, **options), ca.correlation(n, [1] * size, **options)
 
 
@@ -219,7 +235,7 @@ def crop_of_pad(draw: Draw) -> Sides:
 def two_axes(draw: Draw) -> Sides:
     """A layer over two axes, flipped on both, and its adjoint."""
     kernel = draw.of(ca.kernel(K, L), ca.kernel(2, 2), ca.kernel(3, L))
-    stride, padding = draw.of(1, 2, (1, 2)), draw.of(0, p, (1, 0))
+    stride, padding = draw.of(draw.stride(), (1, draw.stride())), draw.of(0, p, (1, 0))
     layer = ca.convolution((n, m), kernel, stride=stride, padding=padding)
     return layer, ca.correlation((n, m), ca.flip(kernel, dims=2), stride=stride, padding=padding)
 
@@ -250,9 +266,89 @@ def groups(draw: Draw) -> Sides:
 
 def up_and_down(draw: Draw) -> Sides:
     """Downsampling what was upsampled is the identity; upsampling is its adjoint."""
-    factor = draw.of(2, 3)
+    factor = draw.of(2, draw.stride())
     up = ca.upsample(n, factor)
     return ca.downsample(up.out_shape[0], factor) @ up, ca.identity(n)
+
+
+def two_strides(draw: Draw) -> Sides:
+    """Downsampling twice is downsampling by the product."""
+    first, second = draw.stride(), draw.of(a, 2, draw.stride())
+    once = ca.downsample(n, first)
+    return ca.downsample(once.out_shape[0], second) @ once, ca.downsample(n, first * second)
+
+
+def noble(draw: Draw) -> Sides:
+    """A layer after downsampling is the dilated layer before it."""
+    kernel, factor = draw.kernel(), draw.stride()
+    down = ca.downsample(n, factor)
+    dilated = ca.correlation(n, kernel, dilation=factor)
+    small = ca.correlation(down.out_shape[0], kernel)
+    return ca.downsample(dilated.out_shape[0], factor) @ dilated, small @ down
+
+
+def noble_upsampling(draw: Draw) -> Sides:
+    """Upsampling after a layer is the dilated layer after upsampling."""
+    kernel, factor = draw.kernel(), draw.stride()
+    layer = ca.correlation(n, kernel)
+    wide = ca.upsample(n, factor)
+    dilated = ca.correlation(wide.out_shape[0], kernel, dilation=factor)
+    return ca.upsample(layer.out_shape[0], factor) @ layer, dilated @ wide
+
+
+def two_layers(draw: Draw) -> Sides:
+    """The strides of two layers as one downsampling: the second kernel is dilated by the first."""
+    first, second = draw.stride(), draw.of(1, a, 2)
+    v, w = ca.kernel(draw.of(L, 2), name="v"), ca.kernel(draw.of(K, 1, 3))
+    below = ca.correlation(n, w, stride=first)
+    dense = ca.correlation(n, w)
+    wide = ca.correlation(dense.out_shape[0], v, dilation=first)
+    return (
+        ca.correlation(below.out_shape[0], v, stride=second) @ below,
+        ca.downsample(wide.out_shape[0], first * second) @ wide @ dense,
+    )
+
+
+def by_kernel(draw: Draw) -> Sides:
+    """dL/dw of a strided layer is the correlation with a dilated gradient."""
+    stride, padding, outputs = draw.stride(), draw.of(0, p), draw.of(o, o, 3)
+    size = stride * (outputs - 1) + K - 2 * padding
+    x = ca.kernel(size, name="x")
+    layer = ca.correlation(size, ca.kernel(K), stride=stride, padding=padding)
+    gradient = ca.correlation(size, ca.kernel(outputs, name="g"), padding=padding, dilation=stride)
+    return layer.by_kernel(x).T, gradient.by_kernel(x)
+
+
+def dilated_kernel(draw: Draw) -> Sides:
+    """A dilated kernel is the kernel with zeros inserted."""
+    dilation, padding, x = draw.dilation(), draw.of(0, 1, p), ca.kernel(n, name="x")
+    dilated = ca.correlation(n, ca.kernel(K), dilation=dilation, padding=padding)
+    span = dilation * (K - 1) + 1
+    wide = ca.correlation(n, ca.kernel(span, name="u"), padding=padding)
+    return dilated.by_kernel(x), wide.by_kernel(x) @ ca.upsample(K, dilation, size=span)
+
+
+def moved(draw: Draw) -> Sides:
+    """A strided layer is equivariant to a shift by its stride, away from the border."""
+    stride = draw.stride()
+    layer = ca.correlation(n, draw.kernel(), stride=stride)
+    inner = ca.crop(layer.out_shape[0], ((1, 0),))
+    return inner @ layer @ ca.shift(n, stride), inner @ ca.shift(layer.out_shape[0], 1) @ layer
+
+
+def strided_channels(draw: Draw) -> Sides:
+    """Channels, groups of channels and a stride: the dense layer, then dropping."""
+    kernel, count = draw.of(
+        (ca.kernel(C, D, K), 1),
+        (ca.kernel(2 * C, D, K), 2),
+        (ca.kernel(C, 1, K), C),
+        (ca.kernel(q * C, D, 2), q),
+    )
+    dense = ca.correlation(n, kernel, groups=count)
+    stride = draw.stride()
+    strided = ca.correlation(n, kernel, groups=count, stride=stride)
+    down = ca.downsample(dense.out_shape[1:], stride, channels=dense.out_shape[0])
+    return strided, down @ dense
 
 
 RULES: tuple[Callable[[Draw], Sides], ...] = (
@@ -262,7 +358,6 @@ RULES: tuple[Callable[[Draw], Sides], ...] = (
     product_adjoint,
     padding_first,
     dropping,
-    swept_dropping,
     adjoint_is_correlation,
     transposed_layer,
     coefficients,
@@ -276,6 +371,14 @@ RULES: tuple[Callable[[Draw], Sides], ...] = (
     channels,
     groups,
     up_and_down,
+    two_strides,
+    noble,
+    noble_upsampling,
+    two_layers,
+    by_kernel,
+    dilated_kernel,
+    moved,
+    strided_channels,
 )
 
 
@@ -300,9 +403,9 @@ def mutant(side: ca.Operator, draw: Draw) -> ca.Operator:
     )
 
 
-def claim(seed: int) -> tuple[str, Sides] | None:
+def claim(seed: int, kind: type[Draw] = Draw) -> tuple[str, Sides] | None:
     """A claim and the name of its rule; None where the drawn options make no operator."""
-    draw = Draw(seed)
+    draw = kind(seed)
     rule = draw.of(*RULES)
     try:
         first, second = rule(draw)

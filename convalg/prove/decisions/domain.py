@@ -24,7 +24,7 @@ from convalg.presburger import isl_name, parameters, text
 from convalg.prove.decisions import coefficients
 from convalg.prove.decisions.polynomials import rational
 from convalg.prove.decisions.smtlib import Script, negation, solve
-from convalg.size import Condition, is_symbolic, substituted, written
+from convalg.size import Condition, fails, is_symbolic, substituted, written
 
 if TYPE_CHECKING:
     import sympy
@@ -108,7 +108,7 @@ class Domain:
 
     def holds_at(self, sizes: Mapping[Any, int]) -> bool:
         """Return whether the given sizes, by symbol, are in the domain."""
-        return all(not holds(substituted(c.value, sizes) < 0) for c in self.limits) and not any(
+        return not any(fails(c.value, sizes) for c in self.limits) and not any(
             substituted(pole, sizes) == 0 for pole in self.poles
         )
 

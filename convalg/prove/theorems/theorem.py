@@ -129,7 +129,15 @@ class Theorem:
             if not verdict:
                 return replace(verdict, statement=self.statement)
         methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
-        return Verdict("proved", self.statement, self.domain, "; ".join(methods), domain=self.where)
+        evidence = tuple(claim for verdict in verdicts for claim in verdict.evidence)
+        return Verdict(
+            "proved",
+            self.statement,
+            self.domain,
+            "; ".join(methods),
+            domain=self.where,
+            evidence=evidence if all(verdict.evidence for verdict in verdicts) else (),
+        )
 
     def outside(self) -> Verdict | None:
         """Return the verdict on `counter`, which should be "refuted"; None if `counter` is None.
