@@ -16,10 +16,11 @@ from convalg.escape import terminal
 from convalg.files import regular_bytes
 from convalg.prove import notation
 from convalg.prove.certificates import FORMAT, MANIFEST, Claimed, digest, file_name
+from convalg.prove.comparison import counterexample
 from convalg.prove.decisions.families import BUDGET
 from convalg.prove.decisions.nonlinear import UNITS, Obligation
 from convalg.prove.decisions.smtlib import solve
-from convalg.prove.equality import counterexample, domain_of
+from convalg.prove.equality import domain_of
 from convalg.version import __version__
 
 MOST_BYTES = 20_000_000

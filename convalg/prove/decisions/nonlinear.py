@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from convalg.errors import UndecidableError
 from convalg.kernels import SymbolicKernel
 from convalg.operators.tree import Operator
+from convalg.prove.decisions import coefficients
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.families import kernels_of
 from convalg.prove.decisions.membership import Factor, Labels, Term, terms
@@ -40,6 +41,8 @@ Totals: TypeAlias = "dict[tuple[int, str], Polynomial]"
 Groups: TypeAlias = "dict[tuple[str, ...], Totals]"
 """The totals of each product of kernels, by their sorted names."""
 EntryFormula: TypeAlias = "Callable[[list[Any]], tuple[list[Any], Any, list[Any]]]"
+MOST_ROOTS = 6
+"""The number of conditions on a point with irrational coefficients."""
 UNITS = 4
 """The resource units of z3 that count as one operation of a budget."""
 
@@ -238,7 +241,14 @@ def _differ(script: Script, totals: Totals, sizes: frozenset[sympy.Symbol]) -> I
     kept = [(p, value) for (_, p), value in totals.items() if value.terms and p != "false"]
     if not kept:
         return
-    for column in _integer_coefficients([value for _, value in kept], sizes):
+    try:
+        columns = _integer_coefficients([value for _, value in kept], sizes)
+    except UndecidableError:
+        if len(kept) > MOST_ROOTS or any(symbols_of(value) & sizes for _, value in kept):
+            raise
+        yield from _where_not_zero(kept)
+        return
+    for column in columns:
         parts = [(point, v) for (point, _), v in zip(kept, column, strict=True) if v != 0]
         if len(parts) == 2 and parts[0][1] == -parts[1][1] and parts[0][1].is_number:
             # Two statements with conjunctions are easier for the solver than a sum.
@@ -250,6 +260,22 @@ def _differ(script: Script, totals: Totals, sizes: frozenset[sympy.Symbol]) -> I
         total = summands[0] if len(summands) == 1 else f"(+ {' '.join(summands)})"
         yield f"(> {total} 0)"
         yield f"(< {total} 0)"
+
+
+def _where_not_zero(kept: list[tuple[str, Polynomial]]) -> Iterator[str]:
+    """Yield, for each choice of conditions that do not cancel, that exactly they hold."""
+    for chosen in product((False, True), repeat=len(kept)):
+        total = Polynomial({})
+        for holds, (_, value) in zip(chosen, kept, strict=True):
+            total = total + value if holds else total
+        if not coefficients.is_zero(total):
+            pairs = zip(chosen, kept, strict=True)
+            yield conjunction(point if holds else negation(point) for holds, (point, _) in pairs)
+
+
+def symbols_of(value: Polynomial) -> set[sympy.Symbol]:
+    """Return the symbols of a coefficient."""
+    return set().union(*(generator.to_sympy().free_symbols for generator in value.generators))
 
 
 def _integer_coefficients(
