@@ -363,7 +363,18 @@ def output_size(
     total = in_size + before + after - span(taps, dilation)
     if not isinstance(total, int):
         total = _unrounded(total, stride)
-    return total // stride + 1
+    return floored(total, stride) + 1
+
+
+def floored(above: Size, below: Size) -> Any:
+    """Return floor(above / below) of two sizes.
+
+    SymPy does not know that quotients of symbols are integers, and would round them once more.
+
+    >>> floored(7, 2), floored(7, 1)
+    (3, 7)
+    """
+    return above if isinstance(below, int) and below == 1 else above // below
 
 
 def _unrounded(total: object, stride: object) -> Any:
@@ -421,7 +432,7 @@ def same_padding(
     >>> same_padding(7, 4, 1, 1), same_padding(7, 4, 1, 1, lower=True)
     ((1, 2), (2, 1))
     """
-    outputs = -(-in_size // stride)
+    outputs = -floored(-in_size, stride)
     total = transposed_size(outputs, taps, stride, dilation, in_size, 0)
     if isinstance(total, int):
         total = max(total, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convalg.axis import Axis, tight_size
+from convalg.axis import Axis, floored, tight_size
 from convalg.conventions import (
     Shape,
 )
@@ -52,7 +52,7 @@ def downsample(
             *(k, n - 1, first),
         )
         require(n - 1 - first, message, needs)
-        axes.append(Axis(n, -(-(n - first) // step), stride=step, padding=-first))
+        axes.append(Axis(n, -floored(first - n, step), stride=step, padding=-first))
     return selection(axes, channels, needs)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from convalg.arguments import shown
 from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
+from convalg.escape import terminal
 from convalg.files import replace_file
 from convalg.operators.tree import Operator
 from convalg.prove import notation
@@ -55,7 +56,9 @@ class Claimed:
 
         Raises: UndecidableError where the claim is not a formula without quantifiers.
         """
-        return list(nonlinear.formulas(self.first, self.second, self.domain).obligations())
+        formulas = nonlinear.proof_formulas(self.first, self.second, self.domain)
+        claim = " ".join(terminal(self.sentence).split())
+        return list(formulas.obligations([f"claim: {claim}", f"for {self.domain}"]))
 
     def manifest(self) -> dict[str, Any]:
         """Return the claim for the manifest of a certificate.

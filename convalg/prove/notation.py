@@ -15,7 +15,7 @@ import numpy as np
 from convalg.arrays import Array, as_kernel
 from convalg.axis import BOUNDARIES, Axis, Size
 from convalg.conventions import PADDING_WORDS
-from convalg.errors import ConvalgError, KindError
+from convalg.errors import ArgumentError, ConvalgError, KindError
 from convalg.faces.text import one_line
 from convalg.geometry import Geometry
 from convalg.kernels import NAMES, SymbolicKernel
@@ -32,7 +32,7 @@ from convalg.operators.leaves import (
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum
 from convalg.prove.decisions.polynomials import rational
 from convalg.prove.expressions import MAKERS, Makers, parse
-from convalg.size import Condition, is_symbolic, sizes
+from convalg.size import Condition, is_symbolic, size_product, sizes
 
 if TYPE_CHECKING:
     import sympy
@@ -109,7 +109,7 @@ def number_text(value: object) -> str:
     >>> import convalg as ca
     >>> n, s = ca.sizes("n s")
     >>> number_text(n // s + 1), number_text(0.1), number_text(-2)
-    ('(floor((n * (1 / (s)))) + 1)', '(1 / 10)', '(-2)')
+    ('(floor(n / s) + 1)', '(1 / 10)', '(-2)')
     """
     if not is_symbolic(value):
         number = rational(value)
@@ -137,11 +137,13 @@ def _expression(value: sympy.Basic) -> str:
         case sympy.Pow() if value.exp.is_Integer:
             power = " * ".join([_expression(value.base)] * abs(int(value.exp)))
             return f"({power})" if value.exp > 0 else f"(1 / ({power}))"
-        case sympy.floor() | sympy.Max() | sympy.Min() | sympy.Mod():
-            parts = sorted(map(_expression, value.args))
-            if isinstance(value, sympy.Mod):
-                parts = [_expression(part) for part in value.args]
-            return f"{type(value).__name__}({', '.join(parts)})"
+        case sympy.floor():
+            above, below = sympy.together(value.args[0]).as_numer_denom()
+            return f"floor({_expression(above)} / {_expression(below)})"
+        case sympy.Mod():
+            return f"Mod({', '.join(map(_expression, value.args))})"
+        case sympy.Max() | sympy.Min():
+            return f"{type(value).__name__}({', '.join(sorted(map(_expression, value.args)))})"
     raise KindError(f"{value} cannot be written as an expression")
 
 
@@ -233,6 +235,9 @@ def _made_sparse(
     rows: Any, columns: Any, values: Any, before: tuple[Size, ...], after: tuple[Size, ...]
 ) -> Operator:
     first, second = (np.array(index, dtype=np.int64) for index in (rows, columns))
+    for index, shape in ((first, after), (second, before)):
+        if index.size and not 0 <= index.min() <= index.max() < size_product(shape):
+            raise ArgumentError(f"an entry of a sparse matrix is outside the shape {shape}")
     return sparse_matrix(first, second, as_kernel(values), before, after)
 
 

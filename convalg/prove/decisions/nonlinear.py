@@ -9,7 +9,7 @@ This is a semi-decision: z3 answers most of these formulas, and no procedure ans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, permutations, product
 from math import factorial
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from convalg.errors import UndecidableError
 from convalg.kernels import SymbolicKernel
 from convalg.operators.tree import Operator
-from convalg.prove.decisions import coefficients
+from convalg.prove.decisions import coefficients, families
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.families import kernels_of
 from convalg.prove.decisions.membership import Factor, Labels, Term, terms
@@ -87,14 +87,14 @@ class Formulas:
         """The statement that the families differ."""
         return disjunction([self.shapes, *(claim for _, claim in self.entries)])
 
-    def obligations(self) -> Iterator[Obligation]:
-        """Yield the obligations of a proof."""
+    def obligations(self, comments: Sequence[str] = ()) -> Iterator[Obligation]:
+        """Yield the obligations of a proof, each with comments at the top of its script."""
 
         def written(
             name: str, sentence: str, expected: Answer, claim: str, *, is_defined: bool = True
         ) -> Obligation:
-            comments = [sentence, f"expected: {expected}"]
-            text = self.script.written(comments, [*self.domain, claim], is_defined=is_defined)
+            lines = [*comments, f"obligation: {sentence}", f"expected: {expected}"]
+            text = self.script.written(lines, [*self.domain, claim], is_defined=is_defined)
             return Obligation(name, sentence, expected, text)
 
         yield written("sizes", "there are sizes at which both sides exist", "sat", "true")
@@ -127,6 +127,22 @@ def formulas(first: Operator, second: Operator, domain: Domain) -> Formulas:
     for sign, operator in ((1, first), (-1, second)):
         _add_terms(groups, script, operator, sign, kernels)
     return Formulas(script, limits, shapes, _entries(groups, script, domain))
+
+
+def proof_formulas(first: Operator, second: Operator, domain: Domain) -> Formulas:
+    """Return formulas whose obligations prove that two families are equal in a domain.
+
+    Where window sums of symbolic size occur several times, they have unknown weights in the
+    formulas instead of ones: a claim that holds for all weights holds for ones.
+
+    Raises: UndecidableError as `formulas`.
+    """
+    try:
+        return formulas(first, second, domain)
+    except UndecidableError:
+        if families.freed(first) is first and families.freed(second) is second:
+            raise
+        return formulas(families.freed(first), families.freed(second), domain)
 
 
 def one_entry_formulas(operator: Operator, domain: Domain, entry: EntryFormula) -> Formulas:

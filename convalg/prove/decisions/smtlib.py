@@ -37,6 +37,7 @@ class Script:
 
     Attributes:
         definitions: assertions that define variables which stand for quotients and maxima.
+        comments: the meaning of these variables, as text.
         divisors: symbolic divisors of quotients; the definitions are right where they are positive.
         is_linear: whether no product of variables has been written.
 
@@ -51,6 +52,7 @@ class Script:
 
     def __init__(self) -> None:
         self.definitions: list[str] = []
+        self.comments: list[str] = []
         self.divisors: dict[sympy.Expr, None] = {}
         self.is_linear = True
         self._names: dict[sympy.Symbol, str] = {}
@@ -121,6 +123,8 @@ class Script:
             left, right = self.text(one), self.text(other)
             chosen = f"(ite ({sign} {left} {right}) {left} {right})"
             self.definitions.append(f"(= {self.text(variable)} {chosen})")
+            name = "max" if sign == ">=" else "min"
+            self.comments.append(f"{variable} = {name}({one}, {other})")
         return variable
 
     def quotient(self, above: Size, below: Size) -> sympy.Expr:
@@ -145,6 +149,7 @@ class Script:
         if is_new:
             if not divisor.is_Integer:
                 self.divisors[divisor] = None
+            self.comments.append(f"{variable} = floor(({dividend}) / ({divisor}))")
             least = sympy.expand(divisor * variable)
             self.definitions.append(self.at_least(dividend, least))
             self.definitions.append(self.above(sympy.expand(least + divisor), dividend))
@@ -211,7 +216,7 @@ class Script:
     def written(
         self, comments: Iterable[str], assertions: Iterable[str], *, is_defined: bool = True
     ) -> str:
-        """Return the whole script: comments, declarations, assertions, question.
+        """Return the whole script: comments on lines of their own, declarations, assertions.
 
         `is_defined`: whether to include the definitions of quotients and maxima.
         """
@@ -219,7 +224,7 @@ class Script:
         definitions = self.definitions if is_defined else []
         defined = [f"(assert {line})" for line in definitions if line != "true"]
         lines = [
-            *(f"; {line}" for line in comments),
+            *(f"; {' '.join(line.split())}" for line in (*comments, *self.comments)),
             f"(set-logic {'QF_LIA' if self.is_linear else 'QF_NIA'})",
             *(f"(declare-const {name} Int)" for name in self._names.values()),
             *defined,

@@ -1,0 +1,153 @@
+"""Certificates: what is written, and what has none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import convalg as ca
+from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
+from convalg.prove import certificates
+from convalg.prove.decisions import membership
+
+n, K, p, s, d = ca.sizes("n K p s d")
+w = ca.kernel(K)
+A = ca.correlation(n, w, stride=s, padding=p)
+DENSE = ca.downsample(n + 2 * p - K + 1, s) @ ca.correlation(n, w, padding=p)
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a certificate."""
+    loaded: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return loaded
+
+
+def test_a_certificate_is_a_folder_of_scripts_and_a_manifest(tmp_path: Path) -> None:
+    folder = ca.prove.equal(A, DENSE).certificate(tmp_path / "stride")
+    assert folder == tmp_path / "stride"
+    held = manifest(folder)
+    assert held["status"] == "proved"
+    (claim,) = held["claims"]
+    assert claim["first"] == "correlation(n, kernel(K), stride=s, padding=p)"
+    assert claim["scope"] == "all n >= 1, s >= 1, n + 2p >= K >= 1, p >= 0"
+    names = {"manifest.json"}
+    for entry in claim["obligations"]:
+        text = (folder / entry["file"]).read_bytes()
+        assert hashlib.sha256(text).hexdigest() == entry["sha256"]
+        assert f"; expected: {entry['expected']}".encode() in text
+        assert entry["sentence"].encode() in text
+        assert claim["claim"].encode() in text
+        names.add(entry["file"])
+    assert {path.name for path in folder.iterdir()} == names
+    assert {entry["expected"] for entry in claim["obligations"]} == {"sat", "unsat"}
+
+
+def test_the_scripts_say_what_their_variables_are(tmp_path: Path) -> None:
+    folder = ca.prove.equal(A, DENSE).certificate(tmp_path / "stride")
+    text = (folder / "claim-0-entries-0.smt2").read_text()
+    assert "; q.0 = floor((-K + n + 2*p) / (s))" in text
+
+
+def test_claims_that_isl_decides_have_one_too(tmp_path: Path) -> None:
+    layer = ca.correlation(n, w)
+    verdict = ca.prove.equal(layer.T, ca.correlation(n - K + 1, ca.flip(w), padding="full"))
+    assert "isl" in verdict.method
+    folder = verdict.certificate(tmp_path / "adjoint")
+    assert "(set-logic QF_LIA)" in (folder / "claim-0-entries-0.smt2").read_text()
+
+
+def test_claims_about_numbers_have_one_too(tmp_path: Path) -> None:
+    layer = ca.correlation(5, ca.kernel(2))
+    verdict = ca.prove.equal(layer, layer.T.T)
+    folder = verdict.certificate(tmp_path / "numbers")
+    assert manifest(folder)["claims"][0]["first"].startswith("layer(geometry(")
+
+
+def test_ranges_are_a_part_of_the_claim(tmp_path: Path) -> None:
+    verdict = ca.prove.equal(A, DENSE, ranges={"s": [2, 3]})
+    folder = verdict.certificate(tmp_path / "ranges")
+    assert manifest(folder)["claims"][0]["ranges"] == {"s": [2, 3]}
+    assert "(or (= s 2) (= s 3))" in (folder / "claim-0-entries-0.smt2").read_text()
+
+
+def test_a_refuted_claim_writes_its_counterexample(tmp_path: Path) -> None:
+    folder = ca.prove.equal(A, ca.correlation(n, ca.flip(w), stride=s, padding=p)).certificate(
+        tmp_path / "refuted"
+    )
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+    held = manifest(folder)
+    assert held["status"] == "refuted"
+    assert held["counterexample"]["sizes"] == {"n": 1, "K": 2, "s": 1, "p": 1}
+    assert held["counterexample"]["claimed"] != held["counterexample"]["actual"]
+
+
+def test_a_theorem_has_the_claims_of_its_parts(tmp_path: Path) -> None:
+    theorem = ca.theorems["commutativity"]
+    folder = theorem.prove().certificate(tmp_path / "theorem")
+    assert [entry["claim"] for entry in manifest(folder)["claims"]] == [
+        part.claim for part in theorem.parts
+    ]
+
+
+def test_what_is_unknown_has_none(tmp_path: Path) -> None:
+    twice = ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T
+    verdict = ca.prove.equal(twice, n * ca.identity(1))
+    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators has"):
+        verdict.certificate(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_verdict_about_a_function_has_none(tmp_path: Path) -> None:
+    verdict = ca.prove.linear(lambda x: 2 * x, 3)
+    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators has"):
+        verdict.certificate(tmp_path / "none")
+
+
+def test_windows_of_symbols_have_one_for_arbitrary_weights(tmp_path: Path) -> None:
+    first = ca.sum_pool(n - K + 1, s, stride=1) @ ca.sum_pool(n, K, stride=1)
+    second = ca.sum_pool(n - s + 1, K, stride=1) @ ca.sum_pool(n, s, stride=1)
+    verdict = ca.prove.equal(first, second)
+    assert "for arbitrary weights in the windows" in verdict.method
+    folder = verdict.certificate(tmp_path / "windows")
+    assert ca.prove.verify(folder)
+
+
+def test_a_claim_that_is_no_formula_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = ca.prove.equal(A, DENSE)
+    monkeypatch.setattr(membership, "MOST_TERMS", 0)
+    with pytest.raises(UndecidableError, match="splits into 1 terms, more than 0"):
+        verdict.certificate(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_formula_that_z3_leaves_open_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = ca.prove.equal(A, DENSE)
+    monkeypatch.setattr(certificates, "BUDGET", 1)
+    with pytest.raises(UndecidableError, match="z3 answers 'unknown', not 'sat', to the formula"):
+        verdict.certificate(tmp_path / "none")
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.txt"
+    kept.write_text("mine")
+    with pytest.raises(FileError, match="is not empty: give the path of a new folder"):
+        ca.prove.equal(A, DENSE).certificate(tmp_path)
+    with pytest.raises(FileError, match="is not a folder: give the path of a new folder"):
+        ca.prove.equal(A, DENSE).certificate(kept)
+    with pytest.raises(FileError, match="cannot be made"):
+        ca.prove.equal(A, DENSE).certificate(tmp_path / "no" / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+@pytest.mark.parametrize("folder", [None, 3, "", b"x", ["a"]])
+def test_other_folders_are_refused(folder: Any) -> None:
+    with pytest.raises(KindError, match="folder must be the path of a folder, not"):
+        ca.prove.equal(A, DENSE).certificate(folder)

@@ -1,0 +1,237 @@
+"""The verification of certificates: right ones are confirmed, and every forgery fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import convalg as ca
+from convalg.errors import FileError, KindError
+from convalg.prove import verification
+
+n, K, p, s, d = ca.sizes("n K p s d")
+w = ca.kernel(K)
+A = ca.correlation(n, w, stride=s)
+DENSE = ca.downsample(n - K + 1, s) @ ca.correlation(n, w)
+FLIPPED = ca.correlation(n, ca.flip(w), stride=s)
+SHAPES = "claim-0-shapes.smt2"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of a strided layer."""
+    return ca.prove.equal(A, DENSE).certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def copy(written: Path, tmp_path: Path) -> Path:
+    """A certificate of its own, to forge."""
+    return Path(shutil.copytree(written, tmp_path / "copy"))
+
+
+@pytest.fixture
+def refuted(tmp_path: Path) -> Path:
+    """The certificate of a refuted claim."""
+    return ca.prove.equal(A, FLIPPED).certificate(tmp_path / "refuted")
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def fails(folder: Path, words: str) -> None:
+    """The certificate fails for a reason."""
+    found = ca.prove.verify(folder)
+    assert found.status == "failed"
+    assert not found
+    assert any(words in problem for problem in found.problems), found.problems
+    assert found.explain().endswith("Failed.")
+
+
+def test_a_certificate_is_confirmed(written: Path) -> None:
+    found = ca.prove.verify(written)
+    assert found
+    assert found.status == "proved"
+    assert not found.problems
+    files = {path.name for path in written.iterdir()} - {"manifest.json"}
+    assert {check.name for check in found.checks} == files
+    assert all(check.answers["z3"] in ("sat", "unsat") for check in found.checks)
+    assert found.explain().endswith("Proved.")
+
+
+def test_cvc5_confirms_it_independently(written: Path) -> None:
+    pytest.importorskip("cvc5", reason="needs cvc5")
+    for check in ca.prove.verify(written).checks:
+        assert check.answers["cvc5"] == check.answers["z3"], check
+
+
+def test_without_cvc5_z3_alone_is_asked(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "find_spec", lambda name: None)
+    found = ca.prove.verify(written)
+    assert found
+    assert all(list(check.answers) == ["z3"] for check in found.checks)
+
+
+def test_a_counterexample_is_replayed(refuted: Path) -> None:
+    found = ca.prove.verify(refuted)
+    assert found.status == "refuted"
+    assert not found
+    assert found.explain().endswith("Refuted.")
+
+
+# -- forgeries ------------------------------------------------------------------------------
+
+
+def test_a_changed_file_fails(copy: Path) -> None:
+    path = copy / SHAPES
+    path.write_text(path.read_text() + "; nothing\n")
+    fails(copy, "the file is not the obligation of this claim")
+
+
+def test_a_forged_obligation_with_a_right_sum_fails(copy: Path) -> None:
+    """A contradiction is unsatisfiable, and its sum is in the manifest."""
+    text = "(declare-const n Int)\n(assert (distinct n n))\n(check-sat)\n"
+    (copy / SHAPES).write_text(text)
+
+    def forge(manifest: dict[str, Any]) -> None:
+        for entry in manifest["claims"][0]["obligations"]:
+            if entry["file"] == SHAPES:
+                entry["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+    edit(copy, forge)
+    fails(copy, "the manifest does not state the obligation of this claim")
+
+
+def test_a_missing_file_fails(copy: Path) -> None:
+    (copy / SHAPES).unlink()
+    fails(copy, "No such file")
+
+
+def test_a_missing_obligation_fails(copy: Path) -> None:
+    edit(copy, lambda manifest: manifest["claims"][0]["obligations"].pop())
+    fails(copy, "the manifest lists another number")
+
+
+def test_an_unexpected_file_fails(copy: Path) -> None:
+    (copy / "more.smt2").write_text("(check-sat)\n")
+    fails(copy, "an unexpected file")
+
+
+def test_no_claims_fail(copy: Path) -> None:
+    edit(copy, lambda manifest: manifest.update(claims=[]))
+    fails(copy, "it must have between 1 and 1000 claims")
+
+
+def test_another_claim_fails(copy: Path) -> None:
+    edit(
+        copy,
+        lambda manifest: manifest["claims"][0].update(first="correlation(n, kernel(K), stride=2)"),
+    )
+    fails(copy, "the claim")
+
+
+def test_another_scope_fails(copy: Path) -> None:
+    edit(copy, lambda manifest: manifest["claims"][0].update(scope="all n"))
+    fails(copy, "not all n")
+
+
+def test_a_false_claim_with_its_own_obligations_fails(copy: Path) -> None:
+    """Everything is made for the false claim, but the answers are not as expected."""
+    from convalg.prove.certificates import Claimed, digest, file_name
+    from convalg.prove.equality import domain_of
+
+    sentence = json.loads((copy / "manifest.json").read_text())["claims"][0]["claim"]
+    claim = Claimed(sentence, A, FLIPPED, domain_of(A, FLIPPED))
+    entry = claim.manifest() | {"obligations": []}
+    for path in copy.glob("*.smt2"):
+        path.unlink()
+    for obligation in claim.obligations():
+        name = file_name(0, obligation)
+        (copy / name).write_text(obligation.text)
+        entry["obligations"].append(
+            {
+                "file": name,
+                "sentence": obligation.sentence,
+                "expected": obligation.expected,
+                "sha256": digest(obligation.text),
+            }
+        )
+    edit(copy, lambda manifest: manifest.update(claims=[entry]))
+    fails(copy, "z3 answers 'sat' instead of 'unsat'")
+
+
+def test_solvers_that_disagree_fail(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        verification, "solvers", lambda: {"z3": verification._ask_z3, "other": lambda text: "sat"}
+    )
+    fails(copy, "other answers 'sat', against z3")
+
+
+def test_a_counterexample_that_is_none_fails(refuted: Path) -> None:
+    edit(refuted, lambda manifest: manifest["counterexample"].update(row=[0], column=[1]))
+    found = ca.prove.verify(refuted)
+    assert found.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sizes": {"n": 3, "K": 2}}, "an integer for each of"),
+        ({"sizes": {"n": 1, "K": 1, "s": 1}}, "both sides are equal there"),
+        ({"sizes": {"n": 10**7, "K": 2, "s": 1}, "row": [10**8]}, "does not replay"),
+        ({"sizes": {"n": 0, "K": 2, "s": 1}}, "does not replay"),
+        ({"row": [-1]}, "must be indices"),
+        ({"row": "0"}, "must be indices"),
+        ({"claimed": "w7"}, "the manifest states other values"),
+    ],
+)
+def test_forged_counterexamples_fail(refuted: Path, change: dict[str, Any], words: str) -> None:
+    edit(refuted, lambda manifest: manifest["counterexample"].update(change))
+    fails(refuted, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "it is not JSON"),
+        ("[1, 2]", "it is not a JSON object"),
+        ('{"format": 2}', "its format is 2, not 1"),
+        ('{"format": 1, "status": "fine"}', "its status is 'fine', not proved or refuted"),
+        ('{"format": 1, "status": "proved", "claims": 3}', "it must have between 1 and 1000"),
+        ('{"format": 1, "status": "proved", "claims": [3]}', "'claim' must be text"),
+        (
+            '{"format": 1, "status": "proved", "claim": "c", "claims": [{"claim": "x", '
+            '"first": "open(1)", "second": "identity(n)"}]}',
+            "the claim 'x' cannot be read",
+        ),
+        (
+            '{"format": 1, "status": "refuted", "claim": "c", "claims": [{"claim": "x", '
+            '"first": "identity(n)", "second": "identity(n)", "scope": "all n >= 1"}]}',
+            "it has no counterexample",
+        ),
+        ("[" * 100_000, "it is not JSON"),
+    ],
+)
+def test_bad_manifests_fail(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    fails(tmp_path, words)
+
+
+def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="is not a folder: give the folder of a certificate"):
+        ca.prove.verify(tmp_path / "none")
+    with pytest.raises(FileError, match=r"manifest\.json"):
+        ca.prove.verify(tmp_path)
+    for folder in (None, 3, "", b"x"):
+        with pytest.raises(KindError, match="folder must be the path of a folder, not"):
+            ca.prove.verify(folder)  # type: ignore[arg-type]
