@@ -361,7 +361,7 @@ def output_size(
     3
     """
     total = in_size + before + after - span(taps, dilation)
-    if not isinstance(total, int):
+    if not isinstance(total, int) and stride != 1:
         total = _unrounded(total, stride)
     return floored(total, stride) + 1
 

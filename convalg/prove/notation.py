@@ -116,7 +116,8 @@ def number_text(value: object) -> str:
         if isinstance(number, Fraction) and number.denominator != 1:
             return f"({number.numerator} / {number.denominator})"
         return str(number) if number >= 0 else f"({number})"
-    return _expression(value)
+    # SymPy multiplies out -1 * (s + 1) but not a * (s + 1): what is expanded reads as itself.
+    return _expression(value.expand())
 
 
 def _expression(value: sympy.Basic) -> str:
@@ -139,7 +140,7 @@ def _expression(value: sympy.Basic) -> str:
             return f"({power})" if value.exp > 0 else f"(1 / ({power}))"
         case sympy.floor():
             above, below = sympy.together(value.args[0]).as_numer_denom()
-            return f"floor({_expression(above)} / {_expression(below)})"
+            return f"floor({number_text(above)} / {number_text(below)})"
         case sympy.Mod():
             return f"Mod({', '.join(map(_expression, value.args))})"
         case sympy.Max() | sympy.Min():

@@ -23,6 +23,8 @@ LARGEST = {1: 6, 2: 4, 3: 3, 4: 2, 5: 2, 6: 1}
 def outcome(sides: Any) -> str:
     """The verdict, after brute force: a false one fails here."""
     verdict = decide(*sides, claim="a random claim")
+    if verdict.status == "refuted":
+        assert "were not excluded" not in verdict.method, (sides, verdict)
     letters = len(brute.symbols_of(sides))
     found, compared = brute.violation(sides, LARGEST.get(letters, 1)) if letters else (None, 0)
     if verdict.status == "proved":
@@ -36,9 +38,11 @@ def outcome(sides: Any) -> str:
     return "unknown though true there" if found is None else "unknown though false"
 
 
-def tally(first: int, amount: int) -> Counter[tuple[str, str]]:
+def tally(
+    first: int, amount: int, kind: type[random_claims.Draw] = random_claims.Draw
+) -> Counter[tuple[str, str]]:
     """Outcomes by rule of so many claims, from one seed on."""
-    claims = (random_claims.claim(seed) for seed in count(first * 1_000_003))
+    claims = (random_claims.claim(seed, kind) for seed in count(first * 1_000_003))
     rows: Counter[tuple[str, str]] = Counter()
     for name, sides in islice(filter(None, claims), amount):
         rows[name, outcome(sides)] += 1
@@ -72,6 +76,17 @@ def test_random_claims() -> None:
 def test_many_random_claims(chunk: int) -> None:
     """As many as the environment variable CLAIMS says: `CLAIMS=10000` takes half an hour."""
     check_few_unknown(tally(chunk, CHUNK))
+
+
+def test_random_claims_with_symbols_as_strides() -> None:
+    rows = tally(0, 60, random_claims.StepDraw)
+    assert {kind for _, kind in rows} == {"proved", "refuted"}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("chunk", range(1, 1 + int(os.environ.get("CLAIMS", "1500")) // CHUNK))
+def test_many_random_claims_with_symbols_as_strides(chunk: int) -> None:
+    check_few_unknown(tally(chunk, CHUNK, random_claims.StepDraw))
 
 
 def test_every_rule_makes_claims() -> None:

@@ -132,7 +132,7 @@ def test_the_constructor_and_the_family_refuse_alike(
         (
             ca.downsample(n, s) @ ca.shift(n, 2, boundary="circular"),
             ca.downsample(n, s) @ (ca.shift(n, 2) + ca.shift(n, 2 - n)),
-            "all n >= 2, for each s in 1..8; the border folds at most once",
+            "all s >= 1, n >= 2; the border folds at most once",
         ),
         (
             ca.correlation(n, w, stride=s),
@@ -142,7 +142,7 @@ def test_the_constructor_and_the_family_refuse_alike(
                 stride=s,
                 output_padding=(n - K) - s * ((n - K) // s),
             ).T,
-            "all n >= K >= 1, for each s in 1..8",
+            "all s >= 1, n >= K >= 1",
         ),
         (
             ca.correlation((n - 1) // 2 + 1, w) @ ca.downsample(n, 2),
@@ -182,9 +182,9 @@ def test_a_claim_ends_within_its_budget() -> None:
     assert verdict.status == "refuted"  # by trying sizes, the smallest first
     assert verdict.counterexample is not None
     assert verdict.counterexample.sizes == {"n": 4, "K": 2}
-    spent = equal(first, first, budget=20_000)
+    spent = equal(first, first, budget=1)
     assert spent.status == "unknown"
-    assert "budget exceeded: the claim takes more than 20000 isl operations" in spent.reason
+    assert "budget exceeded: the claim takes more than 1 isl operations" in spent.reason
     assert "which is not a proof" in spent.reason
 
 
