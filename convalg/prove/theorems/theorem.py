@@ -84,6 +84,9 @@ class Theorem:
         parts: the claims of the theorem, in order.
         source: where the theorem is stated, or "".
         counter: a claim that fails just outside the domain, or None.
+        chapter: the chapter of the catalogue that contains the theorem.
+        sentence: the statement in words, as one sentence.
+        idea: the idea of a proof by hand, in one or two sentences.
 
     >>> import convalg as ca
     >>> theorem = ca.theorems["flip"]
@@ -95,6 +98,9 @@ class Theorem:
     parts: tuple[Part, ...]
     source: str = ""
     counter: Part | None = None
+    chapter: str = ""
+    sentence: str = ""
+    idea: str = ""
 
     @cached_property
     def statement(self) -> str:
