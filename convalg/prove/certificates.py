@@ -11,9 +11,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from convalg.arguments import shown
 from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
@@ -32,6 +32,20 @@ from convalg.version import __version__
 FORMAT = 1
 """The version of the layout of the manifest."""
 MANIFEST = "manifest.json"
+
+
+class Evidence(Protocol):
+    """A claim whose obligations are written to a certificate."""
+
+    @property
+    def sentence(self) -> str:
+        """The claim as text."""
+
+    def obligations(self) -> list[Obligation]:
+        """Return the obligations of a proof."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the claim for the manifest of a certificate."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +70,19 @@ class Claimed:
 
         Raises: UndecidableError where the claim is not a formula without quantifiers.
         """
-        formulas = nonlinear.proof_formulas(self.first, self.second, self.domain)
-        claim = " ".join(terminal(self.sentence).split())
-        return list(formulas.obligations([f"claim: {claim}", f"for {self.domain}"]))
+        claim = self._read_again()
+        formulas = nonlinear.proof_formulas(claim.first, claim.second, claim.domain)
+        return commented(formulas, claim.sentence, claim.domain)
+
+    def _read_again(self) -> Claimed:
+        """Return the claim as it is read from its own expressions.
+
+        Equal sizes can be written in several ways. The formulas are made from the expressions, so
+        that who reads the manifest makes the same ones.
+        """
+        first, second = (notation.read(notation.write(side)) for side in (self.first, self.second))
+        domain = replace(Domain.of(first, second), swept=self.domain.swept)
+        return Claimed(self.sentence, first, second, domain)
 
     def manifest(self) -> dict[str, Any]:
         """Return the claim for the manifest of a certificate.
@@ -67,11 +91,17 @@ class Claimed:
         """
         return {
             "claim": self.sentence,
-            "scope": str(self.domain),
+            "scope": str(self._read_again().domain),
             "first": notation.write(self.first),
             "second": notation.write(self.second),
             "ranges": {symbol.name: list(values) for symbol, values in self.domain.swept},
         }
+
+
+def commented(formulas: nonlinear.Formulas, sentence: str, domain: Domain) -> list[Obligation]:
+    """Return the obligations of a claim, with the claim and its domain as comments."""
+    claim = " ".join(terminal(sentence).split())
+    return list(formulas.obligations([f"claim: {claim}", f"for {domain}"]))
 
 
 def file_name(number: int, obligation: Obligation) -> str:
@@ -174,7 +204,7 @@ def _folder(folder: object) -> Path:
     return path
 
 
-def _solved(claimed: Claimed) -> Iterator[Obligation]:
+def _solved(claimed: Evidence) -> Iterator[Obligation]:
     """Yield the obligations of a claim, each solved by z3 before it is certified."""
     for obligation in claimed.obligations():
         answer = solve(obligation.text, UNITS * BUDGET).answer

@@ -12,7 +12,7 @@ from convalg.escape import latex, terminal
 
 if TYPE_CHECKING:
     from convalg.prove import certificates
-    from convalg.prove.certificates import Claimed
+    from convalg.prove.certificates import Evidence
     from convalg.prove.decisions.domain import Domain
 
 Status = Literal["proved", "refuted", "unknown"]
@@ -116,7 +116,7 @@ class Verdict:
     hint: str = ""
     reason: str = ""
     domain: Domain | None = field(default=None, repr=False)
-    evidence: tuple[Claimed, ...] = field(default=(), repr=False)
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False)
 
     if TYPE_CHECKING:
         # Attached by `certificates`, which is built on verdicts.

@@ -15,7 +15,14 @@ from convalg.errors import ConvalgError, FileError, KindError
 from convalg.escape import terminal
 from convalg.files import regular_bytes
 from convalg.prove import notation
-from convalg.prove.certificates import FORMAT, MANIFEST, Claimed, digest, file_name
+from convalg.prove.certificates import (
+    FORMAT,
+    MANIFEST,
+    Claimed,
+    Evidence,
+    digest,
+    file_name,
+)
 from convalg.prove.comparison import counterexample
 from convalg.prove.decisions.families import BUDGET
 from convalg.prove.decisions.nonlinear import UNITS, Obligation
@@ -160,8 +167,32 @@ def _text(entry: object, name: str) -> str:
     return value
 
 
+def _evidence(entry: object) -> Evidence:
+    """Return a claim of the manifest, or raise _InvalidError."""
+    if not (isinstance(entry, dict) and "theorem" in entry):
+        return _claimed(entry)
+    from convalg.prove.theorems.catalogue import theorems
+    from convalg.prove.theorems.theorem import FormulaPart, PartClaim
+
+    name, number = _text(entry, "theorem"), entry.get("part")
+    try:
+        parts = theorems[name].parts
+    except ConvalgError as error:
+        raise _InvalidError(str(error)) from None
+    if type(number) is not int or not 0 <= number < len(parts):
+        raise _InvalidError(f"the theorem {name!r} has no part {number!r}")
+    part = parts[number]
+    if not isinstance(part, FormulaPart):
+        raise _InvalidError(f"part {number} of the theorem {name!r} has no formulas")
+    claim = PartClaim(name, number, part)
+    for key, value in claim.manifest().items():
+        if entry.get(key) != value:
+            raise _InvalidError(f"{key} of part {number} of the theorem {name!r} is not {value!r}")
+    return claim
+
+
 def _claimed(entry: object) -> Claimed:
-    """Return a claim of the manifest as operators, or raise _InvalidError."""
+    """Return a claim about two operators of the manifest, or raise _InvalidError."""
     sentence = _text(entry, "claim")
     assert isinstance(entry, dict)
     try:
@@ -178,7 +209,7 @@ def _proved(path: Path, manifest: dict[str, Any]) -> Iterator[Check]:
     """Yield a check for each obligation of all claims, and for each file that is none."""
     names = {MANIFEST}
     for number, entry in enumerate(manifest["claims"]):
-        claimed = _claimed(entry)
+        claimed = _evidence(entry)
         try:
             obligations = claimed.obligations()
         except ConvalgError as error:

@@ -40,7 +40,8 @@ Totals: TypeAlias = "dict[tuple[int, str], Polynomial]"
 """The coefficient that each side, 1 or -1, adds at the points that satisfy a condition."""
 Groups: TypeAlias = "dict[tuple[str, ...], Totals]"
 """The totals of each product of kernels, by their sorted names."""
-EntryFormula: TypeAlias = "Callable[[list[Any]], tuple[list[Any], Any, list[Any]]]"
+Points: TypeAlias = "Callable[[Script, list[Any], list[Any], list[Any]], Iterable[str]]"
+"""Conditions on the indices of a row, a column and a weight."""
 MOST_ROOTS = 6
 """The number of conditions on a point with irrational coefficients."""
 UNITS = 4
@@ -145,11 +146,15 @@ def proof_formulas(first: Operator, second: Operator, domain: Domain) -> Formula
         return formulas(families.freed(first), families.freed(second), domain)
 
 
-def one_entry_formulas(operator: Operator, domain: Domain, entry: EntryFormula) -> Formulas:
-    """Return the formulas of the claim that each row has one entry, in the column of a formula.
+def point_formulas(operator: Operator, domain: Domain, value: object, where: Points) -> Formulas:
+    """Return the formulas of the claim that the entries of an operator are given by conditions.
 
-    `entry`: returns, for the indices of a row, the indices of the column, the value of the entry,
-    and the index of the weight that it is multiplied by, which is () without a kernel.
+    Args:
+        operator: a family with at most one kernel.
+        domain: the sizes that are considered.
+        value: the coefficient of each entry.
+        where: returns the conditions under which there is an entry, for the indices of its row, its
+            column and its weight, which is [] without a kernel.
 
     Raises: UndecidableError as `formulas`.
     """
@@ -158,16 +163,9 @@ def one_entry_formulas(operator: Operator, domain: Domain, entry: EntryFormula) 
     groups: Groups = {}
     _add_terms(groups, script, operator, 1, kernels)
     row, column = _indices(script, operator)
-    wanted, value, weight = entry(row)
     (label,) = _labels_of(script, kernels) or [[]]
-    conditions = []
-    for index, size in zip(row, operator.out_shape, strict=True):
-        conditions += script.within(index, size)
-    for index, target, size in zip(column, wanted, operator.in_shape, strict=True):
-        conditions += [script.equal(index, target), *script.within(target, size)]
-    conditions += [script.equal(index, target) for index, target in zip(label, weight, strict=True)]
-    totals = groups.setdefault(tuple(kernels), {})
-    totals[-1, conjunction(conditions)] = -Polynomial.of(value)
+    point = conjunction(where(script, row, column, label))
+    groups.setdefault(tuple(kernels), {})[-1, point] = -Polynomial.of(value)
     return Formulas(script, limits, "false", _entries(groups, script, domain))
 
 

@@ -164,6 +164,27 @@ class Script:
         texts = [self._product(term) for term in ordered]
         return texts[0] if len(texts) == 1 else f"(+ {' '.join(texts)})"
 
+    def as_written(self, value: Size) -> str:
+        """Return a size as a term that is not expanded, for an identity of polynomials.
+
+        >>> import convalg as ca
+        >>> n, K = ca.sizes("n K")
+        >>> Script().as_written(K * (n + 1))
+        '(* K (+ n 1))'
+        """
+        import sympy
+
+        match sympy.sympify(value):
+            case sympy.Add(args=parts):
+                ordered = sorted(map(self.as_written, parts), key=lambda part: part.isdigit())
+                return f"(+ {' '.join(ordered)})"
+            case sympy.Mul(args=parts):
+                return f"(* {' '.join(sorted(map(self.as_written, parts)))})"
+            case sympy.Pow(base=base, exp=exponent) if exponent.is_Integer and exponent > 1:
+                return f"(* {' '.join([self.as_written(base)] * int(exponent))})"
+        self.is_linear = False
+        return self.text(value)
+
     def _product(self, term: sympy.Expr) -> str:
         factor, rest = term.as_coeff_Mul()
         parts = [] if factor == 1 and rest != 1 else [_integer(int(factor))]

@@ -11,12 +11,8 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import islpy
-from islpy import dim_type
-
 from convalg.axis import Size, output_size
 from convalg.faces.latex import expression
-from convalg.faces.relation import isl_name, parameters, text, triples
 from convalg.kernels import kernel
 from convalg.operators.convolution import correlation
 from convalg.operators.leaves import Convolution
@@ -25,12 +21,12 @@ from convalg.prove.decisions import nonlinear
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.families import BUDGET
 from convalg.prove.decisions.nonlinear import Formulas
-from convalg.prove.decisions.smtlib import Script, conjunction, negation
+from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
 from convalg.prove.derivations.indices import shape_latex, size_latex
 from convalg.prove.equality import domain_of
 from convalg.prove.functions.properties import linear
 from convalg.prove.theorems.formulas import COMMA, COMMA_QUAD, named_arrays, operator_latex
-from convalg.prove.verdict import IDENTITY, ISL, Z3, Counterexample, Verdict
+from convalg.prove.verdict import IDENTITY, Z3, Counterexample, Verdict
 from convalg.size import Condition, size_product, sizes, substituted
 
 if TYPE_CHECKING:
@@ -172,10 +168,13 @@ class Positions:
         yield conjunction([fits, negation(claimed)])
         yield conjunction([claimed, negation(fits)])
 
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+        return nonlinear.statement_formulas(self.domain, self._differences)
+
     def decide(self) -> Verdict:
         """Decide whether the two sets of indices j are equal."""
-        formulas = nonlinear.statement_formulas(self.domain, self._differences)
-        return _decided(self.claim, self.domain, formulas, self._miscounted)
+        return _decided(self.claim, self.domain, self.formulas(), self._miscounted)
 
     def _miscounted(self, chosen: dict[str, int]) -> Counterexample:
         """Return the counterexample at given sizes."""
@@ -231,18 +230,20 @@ class Length:
         remainder = self._reach - self.stride * (self._reach // self.stride)
         return self.claimed(outputs, remainder)
 
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+        return nonlinear.statement_formulas(
+            self.domain, lambda script: [negation(script.equal(self._value, n))]
+        )
+
     def decide(self) -> Verdict:
         """Compare the formula with n."""
         value = self._value
 
-        def counter(script: Script) -> list[str]:
-            return [negation(script.equal(value, n))]
-
         def witness(chosen: dict[str, int]) -> Counterexample:
             return Counterexample(chosen, None, None, substituted(value, chosen), chosen["n"])
 
-        formulas = nonlinear.statement_formulas(self.domain, counter)
-        return _decided(self.claim, self.domain, formulas, witness)
+        return _decided(self.claim, self.domain, self.formulas(), witness)
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,33 +277,43 @@ class Exponentials:
         """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
-    def decide(self) -> Verdict:
-        """Compare the triples (o, i, t) with those that satisfy the congruence."""
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim: which samples are read, and that it is one per tap."""
         layer = self.layer()
         (axis,) = layer.geometry.axes
-        (tap,) = sizes("t")
-        size, outputs, taps = (text(v) for v in (axis.in_size, axis.out_size, axis.taps))
-        raw = f"o + {text(self.exponent(tap, axis.padding))}"
-        t = isl_name(tap.name)
-        inside = f"0 <= o < {outputs} and 0 <= {t} < {taps}"
-        declared = parameters(axis.in_size, axis.out_size, axis.taps, axis.padding)
-        wraps = " or ".join(f"i = {raw} {part}" for part in ("", f"+ {size}", f"- {size}"))
-        claimed = islpy.Set(
-            f"{declared}{{ [o, i, {t}] : {inside} and 0 <= i < {size} and ({wraps}) }}"
-        ).intersect_params(self.domain.points)
-        own = triples(layer.geometry).intersect_params(self.domain.points)
-        pairs = islpy.Map.from_domain(own).move_dims(dim_type.out, 0, dim_type.in_, 1, 1)
-        every = islpy.Set(f"{declared}{{ [o, {t}] : {inside} }}")
-        every = every.intersect_params(self.domain.points)
-        holds = (
-            own.is_equal(claimed) and pairs.is_single_valued() and pairs.domain().is_equal(every)
-        )
+
+        def read(script: Script, output: Any, tap: Any) -> list[Any]:
+            raw = output + self.exponent(tap, axis.padding)
+            return [raw - axis.in_size, raw, raw + axis.in_size]
+
+        def where(
+            script: Script, row: list[Any], column: list[Any], label: list[Any]
+        ) -> Iterator[str]:
+            yield from script.within(row[0], axis.out_size)
+            yield from script.within(label[0], axis.taps)
+            yield from script.within(column[0], axis.in_size)
+            samples = read(script, row[0], label[0])
+            yield disjunction(script.equal(column[0], sample) for sample in samples)
+
+        formulas = nonlinear.point_formulas(layer, self.domain, 1, where)
+        script = formulas.script
+        output, tap = script.index("row.0"), script.index("label.0.0.0")
+        inside = [*script.within(output, axis.out_size), *script.within(tap, axis.taps)]
+        present = [
+            f"(ite {conjunction(script.within(sample, axis.in_size))} 1 0)"
+            for sample in read(script, output, tap)
+        ]
+        several = conjunction([*inside, f"(not (= (+ {' '.join(present)}) 1))"])
+        return replace(formulas, entries=[*formulas.entries, ((), several)])
+
+    def decide(self) -> Verdict:
+        """Compare the triples (o, i, t) with those that satisfy the congruence."""
         method = (
-            f"{ISL}: every tap of every row reads one sample, at its exponent modulo n, and a "
+            f"{Z3}: every tap of every row reads one sample, at its exponent modulo n, and a "
             f"power of z with z^n = 1 depends only on its exponent modulo n"
         )
         scope = str(self.domain)
-        if holds:
+        if nonlinear.decide(self.formulas(), self.domain, BUDGET).status == "proved":
             return Verdict("proved", self.claim, scope, method, domain=self.domain)
         reason = "the exponent of a sample differs"
         return Verdict("unknown", self.claim, scope, method, reason=reason, domain=self.domain)
@@ -352,19 +363,29 @@ class OneEntryRows:
         operator = self.operator()
         return domain_of(operator, operator)
 
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+        operator = self.operator()
+
+        def where(
+            script: Script, row: list[Any], column: list[Any], label: list[Any]
+        ) -> Iterator[str]:
+            for index, size in zip(row, operator.out_shape, strict=True):
+                yield from script.within(index, size)
+            wanted = self.column(*row)
+            for index, target, size in zip(column, wanted, operator.in_shape, strict=True):
+                yield script.equal(index, target)
+                yield from script.within(target, size)
+            weight = self.weight(*row) if self.weight else ()
+            for index, target in zip(label, weight, strict=True):
+                yield script.equal(index, target)
+
+        return nonlinear.point_formulas(operator, self.domain, self.factor, where)
+
     def decide(self) -> Verdict:
         """Compare the entries of each row with the formula."""
-
-        def entry(row: list[Any]) -> tuple[list[Any], Any, list[Any]]:
-            return (
-                list(self.column(*row)),
-                self.factor,
-                list(self.weight(*row) if self.weight else ()),
-            )
-
-        operator, scope = self.operator(), str(self.domain)
-        formulas = nonlinear.one_entry_formulas(operator, self.domain, entry)
-        outcome = nonlinear.decide(formulas, self.domain, BUDGET)
+        scope = str(self.domain)
+        outcome = nonlinear.decide(self.formulas(), self.domain, BUDGET)
         if outcome.status == "proved":
             return Verdict("proved", self.claim, scope, Z3, domain=self.domain)
         reason = f"z3 leaves open whether {outcome.open}"
@@ -412,23 +433,26 @@ class Outcomes:
         """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+        layer = self.layer()
+
+        def where(
+            script: Script, row: list[Any], column: list[Any], label: list[Any]
+        ) -> Iterator[str]:
+            yield from script.within(column[0], layer.in_shape[0])
+            yield from script.within(label[0], layer.kernel.shape[0])
+            yield script.equal(self.value(row[0]), column[0] + self.sign * label[0])
+
+        return nonlinear.point_formulas(layer, self.domain, 1, where)
+
     def decide(self) -> Verdict:
         """Compare the triples (k, i, j) with the outcomes of each event."""
-        layer = self.layer()
-        (row,) = sizes("k")
-        (size,), (taps,) = layer.in_shape, layer.kernel.shape
-        mark = "+" if self.sign > 0 else "-"
-        event = f"{text(self.value(row))} = i {mark} j"
-        outcomes = islpy.Set(
-            f"{parameters(size, taps)}{{ [{isl_name(row.name)}, i, j] : 0 <= i < {text(size)} and "
-            f"0 <= j < {text(taps)} and {event} }}"
-        ).intersect_params(self.domain.points)
-        own = triples(layer.geometry).intersect_params(self.domain.points)
         scope = str(self.domain)
-        if own.is_equal(outcomes):
-            return Verdict("proved", self.claim, scope, ISL, domain=self.domain)
+        if nonlinear.decide(self.formulas(), self.domain, BUDGET).status == "proved":
+            return Verdict("proved", self.claim, scope, Z3, domain=self.domain)
         reason = "the triples of the layer differ from the outcomes"
-        return Verdict("unknown", self.claim, scope, ISL, reason=reason, domain=self.domain)
+        return Verdict("unknown", self.claim, scope, Z3, reason=reason, domain=self.domain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -452,15 +476,18 @@ class Parameters:
         """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
+    @property
+    def _counted(self) -> Any:
+        layer = self.layer()
+        return size_product(layer.kernel.shape) + layer.out_shape[0]
+
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+        return _identities(self.domain, [(self._counted, self.count)])
+
     def decide(self) -> Verdict:
         """Compare two polynomials in the sizes."""
-        layer = self.layer()
-        return _same(
-            self.claim,
-            [(size_product(layer.kernel.shape) + layer.out_shape[0], self.count)],
-            self.domain,
-            IDENTITY,
-        )
+        return _same(self.claim, [(self._counted, self.count)], self.domain, IDENTITY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -503,6 +530,27 @@ class TwoLayers:
         strides = [layer.geometry.axes[0].stride for layer in self.layers()]
         return _domain(symbols, tuple(size - 1 for size in (*taps, *strides)))
 
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim: no index outside, and both ends are read."""
+        index, own, taps = self._index
+
+        def counter(script: Script) -> Iterator[str]:
+            named = [script.index(f"{symbol.name}.0") for symbol in own]
+            u, *inner = named
+            read = index.subs(dict(zip(own, named, strict=True)), simultaneous=True)
+            least, width = self.start(u), self.width
+            ranges = [
+                c for t, size in zip(inner, taps, strict=True) for c in script.within(t, size)
+            ]
+            inside = [script.at_least(read, least), script.above(least + width, read)]
+            yield conjunction([*ranges, negation(conjunction(inside))])
+            ends = (dict.fromkeys(inner, 0), {t: k - 1 for t, k in zip(inner, taps, strict=True)})
+            for values, end in zip(ends, (least, least + width - 1), strict=True):
+                sides = script.as_written(read.subs(values)), script.as_written(end)
+                yield f"(not (= {sides[0]} {sides[1]}))"
+
+        return nonlinear.statement_formulas(self.domain, counter)
+
     def decide(self) -> Verdict:
         """Compare the values at the ends of the ranges."""
         import sympy
@@ -517,6 +565,16 @@ class TwoLayers:
         greatest = index.subs({tap: first - 1, outer: second - 1})
         pairs = [(least, self.start(u)), (greatest - least + 1, self.width)]
         return _same(self.claim, pairs, self.domain, AFFINE)
+
+
+def _identities(domain: Domain, pairs: list[tuple[Size, Size]]) -> Formulas:
+    """Return the formulas of the claim that pairs of polynomials are equal."""
+
+    def counter(script: Script) -> Iterator[str]:
+        for first, second in pairs:
+            yield f"(not (= {script.as_written(first)} {script.as_written(second)}))"
+
+    return nonlinear.statement_formulas(domain, counter)
 
 
 def _same(claim: str, pairs: list[tuple[Size, Size]], domain: Domain, method: str) -> Verdict:

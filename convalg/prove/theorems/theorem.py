@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from convalg.operators.tree import Operator
+from convalg.prove.certificates import Evidence, commented
 from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.nonlinear import Formulas, Obligation
 from convalg.prove.equality import Ranges, decide, domain_of
 from convalg.prove.theorems.formulas import equation_latex
 from convalg.prove.verdict import Verdict, escaped
@@ -73,6 +75,41 @@ class Equality:
         """Decide whether the two operators are equal."""
         first, second = self._sides
         return decide(first, second, claim=self.claim, ranges=self.ranges)
+
+
+@runtime_checkable
+class FormulaPart(Part, Protocol):
+    """A part whose claim is a formula of integers without quantifiers."""
+
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+
+
+@dataclass(frozen=True)
+class PartClaim:
+    """A part of a theorem of the catalogue, as a claim that a certificate names."""
+
+    theorem: str
+    number: int
+    part: FormulaPart
+
+    @property
+    def sentence(self) -> str:
+        """The claim as text."""
+        return self.part.claim
+
+    def obligations(self) -> list[Obligation]:
+        """Return the obligations of a proof."""
+        return commented(self.part.formulas(), self.sentence, self.part.domain)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the claim for the manifest of a certificate."""
+        return {
+            "claim": self.sentence,
+            "scope": str(self.part.domain),
+            "theorem": self.theorem,
+            "part": self.number,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +172,18 @@ class Theorem:
             if not verdict:
                 return replace(verdict, statement=self.statement)
         methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
-        evidence = tuple(claim for verdict in verdicts for claim in verdict.evidence)
+        evidence: list[Evidence] = []
+        for number, (part, verdict) in enumerate(zip(self.parts, verdicts, strict=True)):
+            evidence += verdict.evidence
+            if isinstance(part, FormulaPart):
+                evidence.append(PartClaim(self.name, number, part))
         return Verdict(
             "proved",
             self.statement,
             self.domain,
             "; ".join(methods),
             domain=self.where,
-            evidence=evidence if all(verdict.evidence for verdict in verdicts) else (),
+            evidence=tuple(evidence) if len(evidence) >= len(verdicts) else (),
         )
 
     def outside(self) -> Verdict | None:
