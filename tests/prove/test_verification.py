@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import convalg as ca
-from convalg.errors import FileError, KindError
+from convalg.errors import ArgumentError, FileError, KindError
 from convalg.prove import verification
 
 n, K, p, s, d = ca.sizes("n K p s d")
@@ -87,6 +87,40 @@ def test_a_counterexample_is_replayed(refuted: Path) -> None:
     assert found.status == "refuted"
     assert not found
     assert found.explain().endswith("Refuted.")
+
+
+def test_theorems_about_sizes_are_confirmed(tmp_path: Path) -> None:
+    folder = ca.theorems["relationship-6"].prove().certificate(tmp_path / "sizes")
+    found = ca.prove.verify(folder)
+    assert found
+    assert "the manifest does not" not in found.explain()
+    (claim,) = json.loads((folder / "manifest.json").read_text())["claims"]
+    assert (claim["theorem"], claim["part"]) == ("relationship-6", 0)
+
+
+WITHOUT = {"linearity"}
+"""Theorems that are true by the form of a sum, not by a formula of integers."""
+OPEN_TO_CVC5 = {"average-pooling-adjoint"}
+"""Theorems with an obligation that cvc5 leaves open; z3 decides it."""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("theorem", list(ca.theorems), ids=lambda theorem: theorem.name)
+def test_every_certificate_is_confirmed_by_two_solvers(theorem: Any, tmp_path: Path) -> None:
+    pytest.importorskip("cvc5", reason="needs cvc5")
+    verdict = theorem.prove()
+    if theorem.name in WITHOUT:
+        with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators"):
+            verdict.certificate(tmp_path / "none")
+        return
+    found = ca.prove.verify(verdict.certificate(tmp_path / "certificate"))
+    assert found, found.explain()
+    assert len(found.checks) >= 2
+    for check in found.checks:
+        answer = check.answers["cvc5"]
+        assert answer == check.answers["z3"] or (
+            answer == "unknown" and theorem.name in OPEN_TO_CVC5
+        ), check
 
 
 # -- forgeries ------------------------------------------------------------------------------
@@ -198,6 +232,24 @@ def test_a_counterexample_that_is_none_fails(refuted: Path) -> None:
 def test_forged_counterexamples_fail(refuted: Path, change: dict[str, Any], words: str) -> None:
     edit(refuted, lambda manifest: manifest["counterexample"].update(change))
     fails(refuted, words)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"theorem": "nothing"}, "there is no theorem named 'nothing'"),
+        ({"theorem": "linearity"}, "part 0 of the theorem 'linearity' has no formulas"),
+        ({"theorem": 3}, "'theorem' must be text"),
+        ({"part": 7}, "the theorem 'relationship-1' has no part 7"),
+        ({"part": True}, "has no part True"),
+        ({"scope": "all n"}, "scope of part 0 of the theorem 'relationship-1' is not"),
+        ({"claim": "another"}, "claim of part 0 of the theorem 'relationship-1' is not"),
+    ],
+)
+def test_forged_theorems_fail(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    folder = ca.theorems["relationship-1"].prove().certificate(tmp_path / "sizes")
+    edit(folder, lambda manifest: manifest["claims"][0].update(change))
+    fails(folder, words)
 
 
 @pytest.mark.parametrize(
