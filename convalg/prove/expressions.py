@@ -74,8 +74,8 @@ def _quotient(left: object, right: object) -> object:
     if isinstance(left, int) and isinstance(right, int):
         return Fraction(left, right)
     if not (isinstance(left, Operator) or is_symbolic(left) or is_symbolic(right)):
-        raise KindError(f"/ divides an operator or a factor, not {left!r}")
-    return left / right  # type: ignore[operator]  # symbols and operators can be divided
+        raise KindError(f"/ divides an operator, a number or a symbol, not {left!r}")
+    return arithmetic.truediv(left, right)
 
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arrays import Array, as_kernel
 from convalg.axis import BOUNDARIES, Axis, Size
@@ -218,22 +219,26 @@ def _symbol(name: str) -> sympy.Symbol:
 
 
 def _made_geometry(
-    axes: tuple[Axis, ...], channels: tuple[Any, ...], conditions: tuple[Any, ...]
+    axes: tuple[Axis, ...], channels: tuple[int, ...], conditions: tuple[sympy.Expr, ...]
 ) -> Geometry:
     in_channels, out_channels, groups = channels or (None, None, 1)
     return Geometry(axes, in_channels, out_channels, groups, _kept(conditions))
 
 
-def _kept(values: tuple[Any, ...]) -> tuple[Condition, ...]:
+def _kept(values: tuple[sympy.Expr, ...]) -> tuple[Condition, ...]:
     return tuple(Condition(value) for value in values)
 
 
-def _values(values: Any) -> Any:
+def _values(values: object) -> Array | SymbolicKernel:
     return values if isinstance(values, SymbolicKernel) else as_kernel(values)
 
 
 def _made_sparse(
-    rows: Any, columns: Any, values: Any, before: tuple[Size, ...], after: tuple[Size, ...]
+    rows: npt.ArrayLike,
+    columns: npt.ArrayLike,
+    values: object,
+    before: tuple[Size, ...],
+    after: tuple[Size, ...],
 ) -> Operator:
     first, second = (np.array(index, dtype=np.int64) for index in (rows, columns))
     for index, shape in ((first, after), (second, before)):

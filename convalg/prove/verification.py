@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from convalg.arguments import shown
 from convalg.errors import ConvalgError, FileError, KindError
@@ -30,6 +30,7 @@ from convalg.prove.decisions.smtlib import solve
 from convalg.prove.equality import domain_of
 from convalg.version import __version__
 
+Manifest: TypeAlias = "dict[str, Any]"
 MOST_BYTES = 20_000_000
 """The size that a manifest or a file of an obligation may have."""
 MOST_CLAIMS = 1000
@@ -38,7 +39,7 @@ CVC5_UNITS = 300_000
 
 
 @dataclass(frozen=True)
-class Check:
+class FileCheck:
     """One line of a verification.
 
     Attributes:
@@ -67,7 +68,7 @@ class Verification:
 
     status: str
     claim: str
-    checks: tuple[Check, ...]
+    checks: tuple[FileCheck, ...]
 
     def __bool__(self) -> bool:
         return self.status == "proved"
@@ -93,7 +94,7 @@ class Verification:
 
 
 class _InvalidError(Exception):
-    """A certificate does not have the required form; the message says where."""
+    """A certificate does not have the required form; the message is the reason."""
 
 
 def verify(folder: str | os.PathLike[str]) -> Verification:
@@ -137,7 +138,7 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
             return Verification("refuted" if is_right else "failed", claim, tuple(checks))
         checks = list(_proved(path, manifest))
     except _InvalidError as error:
-        return Verification("failed", claim, (Check(MANIFEST, "the manifest", {}, str(error)),))
+        return Verification("failed", claim, (FileCheck(MANIFEST, "the manifest", {}, str(error)),))
     is_right = not any(check.problem for check in checks)
     return Verification("proved" if is_right else "failed", claim, tuple(checks))
 
@@ -205,7 +206,7 @@ def _claimed(entry: object) -> Claimed:
     return Claimed(sentence, first, second, domain)
 
 
-def _proved(path: Path, manifest: dict[str, Any]) -> Iterator[Check]:
+def _proved(path: Path, manifest: Manifest) -> Iterator[FileCheck]:
     """Yield a check for each obligation of all claims, and for each file that is none."""
     names = {MANIFEST}
     for number, entry in enumerate(manifest["claims"]):
@@ -227,14 +228,14 @@ def _proved(path: Path, manifest: dict[str, Any]) -> Iterator[Check]:
             names.add(name)
             yield _checked(path / name, obligation, stated, manifest)
     for extra in sorted(set(os.listdir(path)) - names):
-        yield Check(extra, "not an obligation of this certificate", {}, "an unexpected file")
+        yield FileCheck(extra, "not an obligation of this certificate", {}, "an unexpected file")
 
 
-def _checked(file: Path, obligation: Obligation, stated: object, manifest: dict[str, Any]) -> Check:
+def _checked(file: Path, obligation: Obligation, stated: object, manifest: Manifest) -> FileCheck:
     """Return the check of one file: its name, its text, its SHA-256 and the solvers' answers."""
 
-    def failed(problem: str) -> Check:
-        return Check(file.name, obligation.sentence, {}, problem)
+    def failed(problem: str) -> FileCheck:
+        return FileCheck(file.name, obligation.sentence, {}, problem)
 
     wanted = {
         "file": file.name,
@@ -255,11 +256,11 @@ def _checked(file: Path, obligation: Obligation, stated: object, manifest: dict[
     answers = {name: ask(obligation.text) for name, ask in solvers().items()}
     if answers["z3"] != obligation.expected:
         problem = f"z3 answers {answers['z3']!r} instead of {obligation.expected!r}"
-        return Check(file.name, obligation.sentence, answers, problem)
+        return FileCheck(file.name, obligation.sentence, answers, problem)
     opposite = {"sat": "unsat", "unsat": "sat"}[obligation.expected]
     against = [name for name, answer in answers.items() if answer == opposite]
     problem = f"{against[0]} answers {opposite!r}, against z3" if against else ""
-    return Check(file.name, obligation.sentence, answers, problem)
+    return FileCheck(file.name, obligation.sentence, answers, problem)
 
 
 def solvers() -> dict[str, Callable[[str], str]]:
@@ -288,7 +289,7 @@ def _ask_cvc5(text: str) -> str:
     return answer.strip() if answer.strip() in ("sat", "unsat") else "unknown"
 
 
-def _replayed(manifest: dict[str, Any]) -> Check:
+def _replayed(manifest: Manifest) -> FileCheck:
     """Return the check of a counterexample: both sides differ at its sizes and its entry."""
     entry = manifest["claims"][0]
     claimed = _claimed(entry)
@@ -302,17 +303,17 @@ def _replayed(manifest: dict[str, Any]) -> Check:
     try:
         index = [_index(witness.get(name)) for name in ("row", "column")]
         point = (*index[0], *index[1]) if index[0] is not None and index[1] is not None else ()
-        found = counterexample(claimed.first, claimed.second, claimed.domain, sizes, point)
-        replay = found.replay()
+        again = counterexample(claimed.first, claimed.second, claimed.domain, sizes, point)
+        replay = again.replay()
     except (ConvalgError, IndexError, TypeError, ValueError) as error:
-        return Check("counterexample", "both sides differ", {}, f"it does not replay: {error}")
-    sentence = f"at {found}"
+        return FileCheck("counterexample", "both sides differ", {}, f"it does not replay: {error}")
+    sentence = f"at {again}"
     problem = ""
     if replay[0] == replay[1]:
         problem = "both sides are equal there"
-    elif [str(found.claimed), str(found.actual)] != [witness.get("claimed"), witness.get("actual")]:
+    elif [str(again.claimed), str(again.actual)] != [witness.get("claimed"), witness.get("actual")]:
         problem = "the manifest states other values"
-    return Check("counterexample", sentence, {}, problem)
+    return FileCheck("counterexample", sentence, {}, problem)
 
 
 def _index(value: object) -> tuple[int, ...] | None:

@@ -39,7 +39,7 @@ from convalg.size import size_product
 MOST_TERMS = 200
 """The number of terms that one claim may be split into."""
 
-Index: TypeAlias = "list[Any]"
+Index: TypeAlias = "list[Size]"
 """One size or symbol per axis."""
 Conditions: TypeAlias = "list[str]"
 Labels: TypeAlias = "dict[int, Index]"
@@ -79,8 +79,8 @@ class _Member:
         self: Factor, script: Script, row: Index, column: Index, labels: Labels
     ) -> Conditions:
         """Return the conditions for an entry at a row and a column."""
-        conditions, found = self.forward(script, row, labels)
-        return conditions + _joined(script, found, column)
+        conditions, read = self.forward(script, row, labels)
+        return conditions + _joined(script, read, column)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class _AxisPiece:
     axis: Axis
     piece: Piece
 
-    def _conditions(self, script: Script, output: Any, tap: Any, raw: Any) -> Conditions:
+    def _conditions(self, script: Script, output: Size, tap: Size, raw: Size) -> Conditions:
         piece = self.piece
         conditions = script.within(output, self.axis.out_size)
         conditions += script.within(tap, self.axis.taps)
@@ -100,13 +100,13 @@ class _AxisPiece:
             conditions.append(script.at_least(piece.high, raw))
         return conditions
 
-    def input_of(self, script: Script, output: Any, tap: Any) -> tuple[Conditions, Any]:
+    def input_of(self, script: Script, output: Size, tap: Size) -> tuple[Conditions, Size]:
         """Return the input that a tap of an output reads."""
         raw = self.axis.raw(output, tap)
         column = self.piece.sign * raw + self.piece.constant
         return self._conditions(script, output, tap, raw), column
 
-    def _raw(self, column: Any) -> Any:
+    def _raw(self, column: Size) -> Any:
         """Return the raw index that reads an input."""
         if self.piece.sign == 0:
             raise _NotUniqueError(
@@ -115,7 +115,7 @@ class _AxisPiece:
             )
         return self.piece.sign * (column - self.piece.constant)
 
-    def output_of(self, script: Script, column: Any, tap: Any) -> tuple[Conditions, Any]:
+    def output_of(self, script: Script, column: Size, tap: Size) -> tuple[Conditions, Size]:
         """Return the output whose given tap reads an input."""
         raw = self._raw(column)
         rest, step = raw - self.axis.raw(0, tap), self.axis.raw(1, 0) - self.axis.raw(0, 0)
@@ -123,7 +123,7 @@ class _AxisPiece:
         exact = script.equal(self.axis.raw(output, tap), raw)
         return [exact, *self._conditions(script, output, tap, raw)], output
 
-    def tap_of(self, script: Script, output: Any, column: Any) -> tuple[Conditions, Any]:
+    def tap_of(self, script: Script, output: Size, column: Size) -> tuple[Conditions, Size]:
         """Return the tap by which an output reads an input."""
         raw = self._raw(column)
         rest, step = raw - self.axis.raw(output, 0), self.axis.raw(0, 1) - self.axis.raw(0, 0)
@@ -146,8 +146,8 @@ def _local(kernel: SymbolicKernel, label: Index) -> Index:
 
 
 def _source(
-    script: Script, geometry: Geometry, output: Any, channel: Any
-) -> tuple[Conditions, Any]:
+    script: Script, geometry: Geometry, output: Size, channel: Size
+) -> tuple[Conditions, Size]:
     """Return the input channel that channel `channel` of the kernel reads for an output channel."""
     groups, outputs, inputs = geometry.channels
     conditions = [*script.within(output, geometry.out_channels), *script.within(channel, inputs)]
@@ -182,9 +182,9 @@ class _Layer(_Member):
             conditions.append(script.equal(row[0], index[0]))
             column.append(channel)
         for axis, output, tap in zip(self.axes, row[lead:], index[2 * lead :], strict=True):
-            more, found = axis.input_of(script, output, tap)
+            more, position = axis.input_of(script, output, tap)
             conditions += more
-            column.append(found)
+            column.append(position)
         return conditions, column
 
     def backward(self, script: Script, column: Index, labels: Labels) -> tuple[Conditions, Index]:
@@ -198,9 +198,9 @@ class _Layer(_Member):
             conditions.append(script.equal(column[0], channel))
             row.append(index[0])
         for axis, source, tap in zip(self.axes, column[lead:], index[2 * lead :], strict=True):
-            more, found = axis.output_of(script, source, tap)
+            more, position = axis.output_of(script, source, tap)
             conditions += more
-            row.append(found)
+            row.append(position)
         return conditions, row
 
 
@@ -242,8 +242,8 @@ class _Reads(_Member):
     is_transposed: bool
 
     def _channels(
-        self, script: Script, output: Any, channel: Any, source: Any
-    ) -> tuple[Conditions, Any]:
+        self, script: Script, output: Size, channel: Size, source: Size
+    ) -> tuple[Conditions, Size]:
         """Return the channel of the kernel; `channel` is None where it follows from the source."""
         if channel is None:
             start = _source(script, self.geometry, output, 0)[1]
@@ -282,9 +282,9 @@ class _Reads(_Member):
             row.append(column[0])
         for axis, sample, tap in zip(self.axes, other[lead:], column[2 * lead :], strict=True):
             step = axis.input_of if self.is_transposed else axis.output_of
-            more, found = step(script, sample, tap)
+            more, position = step(script, sample, tap)
             conditions += more
-            row.append(found)
+            row.append(position)
         return conditions, row
 
 
@@ -366,20 +366,20 @@ def _reindexed(
     ]
     kept = [[k for k, size in enumerate(shape) if size != 1] for shape in (before, after)]
     if [before[k] for k in kept[0]] == [after[k] for k in kept[1]]:
-        found: Index = [0] * len(after)
+        indices: Index = [0] * len(after)
         for source, target in zip(*kept, strict=True):
-            found[target] = index[source]
-        return bounds, found
-    position: Any = 0
+            indices[target] = index[source]
+        return bounds, indices
+    position: Size = 0
     for value, size in zip(index, before, strict=True):
         position = position * size + value
-    found = []
+    indices = []
     for k in range(len(after)):
         block = size_product(after[k + 1 :])
         value = script.quotient(position, block)
-        found.append(value)
+        indices.append(value)
         position = position - value * block
-    return bounds, found
+    return bounds, indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -450,7 +450,7 @@ class _Outer:
 
 
 @dataclass(frozen=True, eq=False)
-class Term:
+class FormulaTerm:
     """A coefficient times the product of the weights of some factors, at the points of a factor.
 
     `named`: the parts of `factor` with a symbolic kernel, each with its kernel, in order.
@@ -461,7 +461,7 @@ class Term:
     factor: Factor
 
 
-def terms(operator: Operator) -> list[Term]:
+def terms(operator: Operator) -> list[FormulaTerm]:
     """Return a family as a sum of terms.
 
     Raises: UndecidableError for an operator with too many terms, or with a leaf of another kind.
@@ -495,7 +495,7 @@ def _count(operator: Operator) -> int:
     return 1
 
 
-def _terms(operator: Operator) -> Iterator[Term]:
+def _terms(operator: Operator) -> Iterator[FormulaTerm]:
     match operator:
         case Compose(factors=parts):
             for chosen in product(*(list(_terms(part)) for part in parts)):
@@ -510,23 +510,23 @@ def _terms(operator: Operator) -> Iterator[Term]:
                 yield from _terms(part)
         case Scaled(factor=factor, operator=inner):
             for term in _terms(inner):
-                yield Term(term.coefficient * Polynomial.of(factor), term.named, term.factor)
+                yield FormulaTerm(term.coefficient * Polynomial.of(factor), term.named, term.factor)
         case Adjoint(operator=inner):
             for term in _terms(inner):
-                yield Term(term.coefficient, term.named, _Transposed(term.factor))
+                yield FormulaTerm(term.coefficient, term.named, _Transposed(term.factor))
         case _:
             yield from _leaf_terms(operator)
 
 
-def _combined(parts: Sequence[Term], factor: Factor) -> Term:
+def _combined(parts: Sequence[FormulaTerm], factor: Factor) -> FormulaTerm:
     coefficient = Polynomial.of(1)
     for part in parts:
         coefficient = coefficient * part.coefficient
-    return Term(coefficient, tuple(pair for part in parts for pair in part.named), factor)
+    return FormulaTerm(coefficient, tuple(pair for part in parts for pair in part.named), factor)
 
 
-def _plain(factor: Factor, value: object = 1) -> Term:
-    return Term(Polynomial.of(value), (), factor)
+def _plain(factor: Factor, value: object = 1) -> FormulaTerm:
+    return FormulaTerm(Polynomial.of(value), (), factor)
 
 
 def _is_split(leaf: Selection) -> bool:
@@ -535,12 +535,12 @@ def _is_split(leaf: Selection) -> bool:
     return all(isinstance(size, int) for size in taps) and size_product(taps) <= MOST_WEIGHTS
 
 
-def _leaf_terms(leaf: Operator) -> Iterator[Term]:
+def _leaf_terms(leaf: Operator) -> Iterator[FormulaTerm]:
     match leaf:
         case Convolution(geometry=geometry, weights=SymbolicKernel() as kernel):
             for axes in _pieces(geometry.axes):
                 layer = _Layer(geometry, axes, kernel)
-                yield Term(Polynomial.of(1), ((layer, kernel),), layer)
+                yield FormulaTerm(Polynomial.of(1), ((layer, kernel),), layer)
         case Convolution(geometry=geometry, weights=values):
             for axes, (taps, value) in product(_pieces(geometry.axes), np.ndenumerate(values)):
                 yield _plain(_Layer(geometry, axes, taps=taps), value)
@@ -549,7 +549,7 @@ def _leaf_terms(leaf: Operator) -> Iterator[Term]:
         case Patches(geometry=geometry, values=SymbolicKernel() as kernel):
             for axes in _pieces(geometry.axes):
                 reads = _Reads(geometry, axes, kernel, leaf.transposed)
-                yield Term(Polynomial.of(1), ((reads, kernel),), reads)
+                yield FormulaTerm(Polynomial.of(1), ((reads, kernel),), reads)
         case Diagonal(values=values):
             for index, value in np.ndenumerate(values):
                 yield _plain(_Entry(index, index), value)

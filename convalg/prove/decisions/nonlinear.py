@@ -1,8 +1,8 @@
 """The equality of families whose strides, dilations and channels are symbols, decided by z3.
 
 Two families are equal exactly when no point (row, column, labels) has different coefficients in
-them. That is a formula of integers without quantifiers (`membership`), written in SMT-LIB: each
-file of it is an obligation, and the claim is proved when every obligation comes out as expected.
+them. That is a formula of integers without quantifiers (`membership`), written in SMT-LIB in
+parts, the obligations. The claim is proved when z3 gives the expected answer to each of them.
 
 This is a semi-decision: z3 answers most of these formulas, and no procedure answers all of them.
 """
@@ -21,7 +21,7 @@ from convalg.operators.tree import Operator
 from convalg.prove.decisions import coefficients, families
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.families import kernels_of
-from convalg.prove.decisions.membership import Factor, Labels, Term, terms
+from convalg.prove.decisions.membership import Factor, FormulaTerm, Index, Labels, terms
 from convalg.prove.decisions.polynomials import Polynomial
 from convalg.prove.decisions.smtlib import (
     Answer,
@@ -40,7 +40,7 @@ Totals: TypeAlias = "dict[tuple[int, str], Polynomial]"
 """The coefficient that each side, 1 or -1, adds at the points that satisfy a condition."""
 Groups: TypeAlias = "dict[tuple[str, ...], Totals]"
 """The totals of each product of kernels, by their sorted names."""
-Points: TypeAlias = "Callable[[Script, list[Any], list[Any], list[Any]], Iterable[str]]"
+Points: TypeAlias = "Callable[[Script, Index, Index, Index], Iterable[str]]"
 """Conditions on the indices of a row, a column and a weight."""
 MOST_ROOTS = 6
 """The number of conditions on a point with irrational coefficients."""
@@ -190,9 +190,9 @@ def _limited(domain: Domain) -> tuple[Script, list[str]]:
     return script, limits
 
 
-def _indices(script: Script, operator: Operator) -> tuple[list[Any], list[Any]]:
+def _indices(script: Script, operator: Operator) -> tuple[Index, Index]:
     """Return the symbols of the indices of a row and of a column."""
-    row = [script.index(f"row.{k}") for k in range(len(operator.out_shape))]
+    row: Index = [script.index(f"row.{k}") for k in range(len(operator.out_shape))]
     return row, [script.index(f"column.{k}") for k in range(len(operator.in_shape))]
 
 
@@ -226,7 +226,7 @@ def _orders(names: tuple[str, ...]) -> int:
 
 def _labels_of(
     script: Script, kernels: dict[str, SymbolicKernel], occurrence: int = 0
-) -> list[list[sympy.Symbol]]:
+) -> list[Index]:
     """Return the symbols of the index of a weight of each kernel, in the order of the names."""
     return [
         [script.index(f"label.{number}.{occurrence}.{axis}") for axis in range(kernels[name].ndim)]
@@ -234,7 +234,9 @@ def _labels_of(
     ]
 
 
-def _labelled(script: Script, term: Term, kernels: dict[str, SymbolicKernel]) -> Iterator[Labels]:
+def _labelled(
+    script: Script, term: FormulaTerm, kernels: dict[str, SymbolicKernel]
+) -> Iterator[Labels]:
     """Yield the labels of a term; for a kernel that occurs several times, in each order."""
     by_name: dict[str, list[Factor]] = {}
     for factor, kernel in term.named:
@@ -313,13 +315,15 @@ def _integer_coefficients(
     for k, (above, below) in enumerate(fractions):
         value = sympy.expand(above * sympy.cancel(common / below))
         try:
-            whole = sympy.Poly(value, *(own or [sympy.Dummy()]), *sizes, domain="QQ")
+            polynomial = sympy.Poly(value, *(own or [sympy.Dummy()]), *sizes, domain="QQ")
         except BasePolynomialError:
             raise UndecidableError(
                 f"the coefficient {value} is not a fraction of polynomials over the rational "
                 f"numbers, so that z3 cannot decide it"
             ) from None
-        parts = sympy.Poly(whole.as_expr(), *own).terms() if own else [((), whole.as_expr())]
+        parts = (
+            sympy.Poly(polynomial.as_expr(), *own).terms() if own else [((), polynomial.as_expr())]
+        )
         for monomial, part in parts:
             rows.setdefault(monomial, [sympy.S.Zero] * len(values))[k] = part
     cleared = []
@@ -329,10 +333,10 @@ def _integer_coefficients(
     return cleared
 
 
-class Outcome(NamedTuple):
+class FormulaAnswer(NamedTuple):
     """The answer to the claim that two families are equal.
 
-    `status`: "proved", "refuted", "unknown", or "empty" where there are no sizes. `values`: sizes
+    `status`: "proved", "refuted", "unknown", or "empty" without any sizes. `values`: sizes
     at which it fails, by the symbols, for "refuted". `open`: the obligation that z3 left open.
     """
 
@@ -341,7 +345,7 @@ class Outcome(NamedTuple):
     open: str = ""
 
 
-def decide(claim: Formulas, domain: Domain, budget: int) -> Outcome:
+def decide(claim: Formulas, domain: Domain, budget: int) -> FormulaAnswer:
     """Solve the obligations of a claim, and return what their answers mean for it."""
     left_open = ""
     for obligation in claim.obligations():
@@ -349,14 +353,14 @@ def decide(claim: Formulas, domain: Domain, budget: int) -> Outcome:
         if solution.answer == obligation.expected:
             continue
         if obligation.expected == "sat" and solution.answer == "unsat":
-            return Outcome("empty", {})
+            return FormulaAnswer("empty", {})
         if solution.answer == "unknown" or obligation.name == "divisors":
             left_open = left_open or obligation.sentence
             if obligation.name == "divisors":
                 break
             continue
-        return Outcome("refuted", _sizes(claim, domain, solution.values))
-    return Outcome("unknown", {}, left_open) if left_open else Outcome("proved", {})
+        return FormulaAnswer("refuted", _sizes(claim, domain, solution.values))
+    return FormulaAnswer("unknown", {}, left_open) if left_open else FormulaAnswer("proved", {})
 
 
 def _sizes(claim: Formulas, domain: Domain, values: dict[str, int]) -> dict[sympy.Symbol, int]:

@@ -36,7 +36,7 @@ class Script:
     """The variables of a formula, and the definitions of its quotients.
 
     Attributes:
-        definitions: assertions that define variables which stand for quotients and maxima.
+        definitions: assertions that define variables for quotients and maxima.
         comments: the meaning of these variables, as text.
         divisors: symbolic divisors of quotients; the definitions are right where they are positive.
         is_linear: whether no product of variables has been written.
@@ -73,7 +73,7 @@ class Script:
         return symbol
 
     def _new(self, kind: str, key: object) -> tuple[sympy.Symbol, bool]:
-        """Return the variable that stands for `key`, and whether it has just been made."""
+        """Return the variable for `key`, and whether it is new."""
         is_new = key not in self._defined
         if is_new:
             self._defined[key] = self.index(f"{kind}.{len(self._defined)}")
@@ -82,17 +82,17 @@ class Script:
     def polynomial(self, value: Size) -> sympy.Expr:
         """Return a size or an index as an expanded polynomial in the variables of the script.
 
-        Raises: UndecidableError for an expression that is not made of integers, sums, products,
-        floors, remainders, maxima and minima.
+        Raises: UndecidableError for an expression that is not a combination of integers, sums,
+        products, floors, remainders, maxima and minima.
         """
         import sympy
 
         if value not in self._polynomials:
-            whole = sympy.expand(self._without_functions(sympy.sympify(value)))
-            if any(not term.as_coeff_Mul()[0].is_Integer for term in sympy.Add.make_args(whole)):
+            expanded = sympy.expand(self._without_functions(sympy.sympify(value)))
+            if any(not term.as_coeff_Mul()[0].is_Integer for term in sympy.Add.make_args(expanded)):
                 # An integer with a fraction in it, such as n (n + 1) / 2, is an exact quotient.
-                whole = self.quotient(*sympy.fraction(sympy.together(whole)))
-            self._polynomials[value] = whole
+                expanded = self.quotient(*sympy.fraction(sympy.together(expanded)))
+            self._polynomials[value] = expanded
         return self._polynomials[value]
 
     def _without_functions(self, value: sympy.Expr) -> sympy.Expr:
@@ -114,7 +114,9 @@ class Script:
             case sympy.Max() | sympy.Min():
                 sign = ">=" if isinstance(value, sympy.Max) else "<="
                 return reduce(lambda one, other: self._extreme(sign, one, other), value.args)
-        raise UndecidableError(f"{value} is not made of integers, sums, products and quotients")
+        raise UndecidableError(
+            f"{value} is not a combination of integers, sums, products and quotients"
+        )
 
     def _extreme(self, sign: str, first: sympy.Expr, second: sympy.Expr) -> sympy.Expr:
         one, other = self.polynomial(first), self.polynomial(second)
@@ -137,14 +139,14 @@ class Script:
         dividend, divisor = self.polynomial(above), self.polynomial(below)
         if divisor.could_extract_minus_sign():
             dividend, divisor = sympy.expand(-dividend), sympy.expand(-divisor)
-        whole: sympy.Expr = sympy.S.Zero
+        integral: sympy.Expr = sympy.S.Zero
         if not divisor.is_Add:
             for term in sympy.Add.make_args(dividend):
                 part = term / divisor
                 if part.is_polynomial() and part.as_coeff_Mul()[0].is_Integer:
-                    whole, dividend = whole + part, dividend - term
+                    integral, dividend = integral + part, dividend - term
         if dividend == 0:
-            return whole
+            return integral
         variable, is_new = self._new("q", (dividend, divisor))
         if is_new:
             if not divisor.is_Integer:
@@ -153,7 +155,7 @@ class Script:
             least = sympy.expand(divisor * variable)
             self.definitions.append(self.at_least(dividend, least))
             self.definitions.append(self.above(sympy.expand(least + divisor), dividend))
-        return whole + variable
+        return integral + variable
 
     def text(self, value: Size) -> str:
         """Return a size or an index as a term of SMT-LIB."""

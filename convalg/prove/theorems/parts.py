@@ -20,6 +20,7 @@ from convalg.operators.tree import Operator
 from convalg.prove.decisions import nonlinear
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.families import BUDGET
+from convalg.prove.decisions.membership import Index
 from convalg.prove.decisions.nonlinear import Formulas
 from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
 from convalg.prove.derivations.indices import shape_latex, size_latex
@@ -282,13 +283,11 @@ class Exponentials:
         layer = self.layer()
         (axis,) = layer.geometry.axes
 
-        def read(script: Script, output: Any, tap: Any) -> list[Any]:
+        def read(script: Script, output: Size, tap: Size) -> Index:
             raw = output + self.exponent(tap, axis.padding)
             return [raw - axis.in_size, raw, raw + axis.in_size]
 
-        def where(
-            script: Script, row: list[Any], column: list[Any], label: list[Any]
-        ) -> Iterator[str]:
+        def where(script: Script, row: Index, column: Index, label: Index) -> Iterator[str]:
             yield from script.within(row[0], axis.out_size)
             yield from script.within(label[0], axis.taps)
             yield from script.within(column[0], axis.in_size)
@@ -367,9 +366,7 @@ class OneEntryRows:
         """Return the formulas of the claim."""
         operator = self.operator()
 
-        def where(
-            script: Script, row: list[Any], column: list[Any], label: list[Any]
-        ) -> Iterator[str]:
+        def where(script: Script, row: Index, column: Index, label: Index) -> Iterator[str]:
             for index, size in zip(row, operator.out_shape, strict=True):
                 yield from script.within(index, size)
             wanted = self.column(*row)
@@ -390,8 +387,8 @@ class OneEntryRows:
             return Verdict("proved", self.claim, scope, Z3, domain=self.domain)
         reason = f"z3 leaves open whether {outcome.open}"
         if outcome.status == "refuted":
-            found = ", ".join(f"{name} = {value}" for name, value in _named(outcome.values).items())
-            reason = f"an entry differs from the formula at {found}"
+            sizes = ", ".join(f"{name} = {value}" for name, value in _named(outcome.values).items())
+            reason = f"an entry differs from the formula at {sizes}"
         return Verdict("unknown", self.claim, scope, Z3, reason=reason, domain=self.domain)
 
 
@@ -437,9 +434,7 @@ class Outcomes:
         """Return the formulas of the claim."""
         layer = self.layer()
 
-        def where(
-            script: Script, row: list[Any], column: list[Any], label: list[Any]
-        ) -> Iterator[str]:
+        def where(script: Script, row: Index, column: Index, label: Index) -> Iterator[str]:
             yield from script.within(column[0], layer.in_shape[0])
             yield from script.within(label[0], layer.kernel.shape[0])
             yield script.equal(self.value(row[0]), column[0] + self.sign * label[0])
