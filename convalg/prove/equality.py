@@ -391,6 +391,8 @@ def _decide_family(
 
 
 NO_SIZES = "no sizes"
+FEW_ENTRIES = 5_000
+"""The number of entries that are compared faster one by one than as sets."""
 
 
 def _no_sizes(claim: Claim) -> Verdict:
@@ -421,13 +423,17 @@ def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdic
 
 
 def _decide_numbers(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:
-    """Decide equality entry by entry, as polynomials in the weights."""
+    """Decide equality by the sets of entries of large matrices, otherwise entry by entry."""
     scope = str(domain)
     if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
         witness = counterexample(first, second, domain, {}, ())
         return Verdict("refuted", claim, scope, IDENTITY, witness, domain=domain)
+    total = entry_bound(first, second)
+    if total > FEW_ENTRIES:
+        verdict = _by_isl(first, second, claim, domain, BUDGET)
+        if verdict.status != "unknown":
+            return replace(verdict, domain=domain)
     try:
-        total = entry_bound(first, second)
         if total > MOST_COMPARED:
             raise UndecidableError(
                 f"budget exceeded: the two matrices have up to {total} entries, more than "

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from typing import Any
 
 import brute
 import numpy as np
 import pytest
+import random_claims
 import sympy
 
 import convalg as ca
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.prove import adjoint, equal
+from convalg.prove import adjoint, equal, equality
 
 n, m, K, L, p, s, C, D = ca.sizes("n m K L p s C D")
 A = ca.correlation(n, ca.kernel(K))
@@ -180,3 +182,25 @@ def test_a_claim_prints_the_padding_it_is_about() -> None:
     layer = ca.correlation(n, ca.kernel(3), stride=2, padding=((1, 2),))
     assert "padding=((1, 2),)" in repr(layer)
     assert "padding=1" in repr(ca.correlation(n, ca.kernel(3), stride=2, padding=1))
+
+
+def test_sets_and_entries_give_the_same_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large matrices are compared as sets of entries, small ones entry by entry."""
+    statuses = Counter[str]()
+    for seed in range(400, 520):
+        claim = random_claims.claim(seed)
+        if claim is None:
+            continue
+        sizes = {symbol: 3 for side in claim[1] for symbol in brute.symbols_of((side, side))}
+        sides = [brute.exists(side, sizes) for side in claim[1]]
+        if sides[0] is None or sides[1] is None:
+            continue
+        verdicts = []
+        for few in (0, 10**9):
+            monkeypatch.setattr(equality, "FEW_ENTRIES", few)
+            verdicts.append(equality.decide(*sides, claim="at numbers"))
+        assert verdicts[0].status == verdicts[1].status
+        assert str(verdicts[0].counterexample) == str(verdicts[1].counterexample)
+        statuses[verdicts[0].status] += 1
+    assert statuses["proved"] > 20
+    assert statuses["refuted"] > 20
