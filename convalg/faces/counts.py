@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convalg.arguments import plural
+from convalg.faces import family_counts
 from convalg.faces.sparse import support_matrix
 from convalg.faces.support import leaf_nonzeros, nonzero_bound
 from convalg.limits import check_memory
@@ -16,10 +18,13 @@ from convalg.operators.leaves import Adjoint, Convolution, Diagonal, Matrix, Sel
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
 from convalg.pattern.pattern import Pattern
 
+if TYPE_CHECKING:
+    import sympy
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Counts:
-    """The counts of an operator, all of them exact integers.
+    """The counts of an operator: exact integers, and for a family expressions in its sizes.
 
     Attributes:
         dense: The number of entries of the matrix, zeros included.
@@ -28,17 +33,17 @@ class Counts:
         multiplications: The number of products of a weight and an input sample; products with zero
             padding are excluded, and so are operators that only move samples.
         sharing: The number of uses of each weight, an integer array with the shape of the kernel;
-            None for an operator without a kernel or with several.
+            None for an operator without a kernel or with several, and for a family.
 
     >>> import convalg as ca
     >>> ca.correlation(5, [1, 2, 3]).counts
     Counts(dense=15, nonzeros=9, parameters=3, multiplications=9, each weight used 3 times)
     """
 
-    dense: int
-    nonzeros: int
-    parameters: int
-    multiplications: int
+    dense: int | sympy.Expr
+    nonzeros: int | sympy.Expr
+    parameters: int | sympy.Expr
+    multiplications: int | sympy.Expr
     sharing: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -61,9 +66,17 @@ class Counts:
 def counts(operator: Operator) -> Counts:
     """Return the numbers of entries, non-zeros, parameters and multiplications of an operator.
 
-    Raises: TooLargeError when the support of a product or sum does not fit in memory.
+    Raises: TooLargeError when the support of a product or sum does not fit in memory, SymbolicError
+    for families without closed forms.
     """
     rows, columns = operator.shape
+    if not operator.is_concrete:
+        return Counts(
+            dense=rows * columns,
+            nonzeros=family_counts.nonzeros(operator),
+            parameters=family_counts.parameters(operator),
+            multiplications=family_counts.multiplications(operator),
+        )
     kernels = _kernels(operator)
     sharing = Pattern(kernels[0].geometry).sharing() if len(kernels) == 1 else None
     return Counts(

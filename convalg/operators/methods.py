@@ -271,16 +271,22 @@ def structure(self: Operator) -> str:
 def counts(self: Operator) -> Counts:
     """Counts of the entries, non-zeros, parameters, multiplications, and uses of each weight.
 
+    For a family they are expressions in the sizes, which depend on a condition where the padding
+    may be wider than the input.
+
     Raises:
-        SymbolicError: when the operator has symbolic sizes.
+        SymbolicError: for a family without closed forms: a product or a sum, a border that repeats
+            samples, or symbolic taps with a stride that does not divide the dilation.
 
     >>> import convalg as ca
     >>> ca.correlation(5, ca.kernel(3)).counts
     Counts(dense=15, nonzeros=9, parameters=3, multiplications=9, each weight used 3 times)
+    >>> n, K = ca.sizes("n K")
+    >>> ca.correlation(n, ca.kernel(K), padding="full").counts.nonzeros
+    K*n
     """
     from convalg.faces.counts import counts
 
-    self._need_numbers("counts")
     return counts(self)
 
 
