@@ -14,7 +14,13 @@ import numpy as np
 
 from convalg.axis import Axis, Size
 from convalg.geometry import Geometry
-from convalg.operators.leaves import Adjoint, Convolution, Selection, transposed_axis
+from convalg.operators.leaves import (
+    Adjoint,
+    Convolution,
+    Diagonal,
+    Selection,
+    transposed_axis,
+)
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, add, compose, kron, scale
 
 TapMap = dict[tuple[int, int], int]
@@ -128,7 +134,7 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
         merged = _merge_selections(left, right)
         if merged is not None or not has_sums(left, right):
             return merged
-    direct = _merge_layers(left, right)
+    direct = _merge_gains(left, right) or _merge_layers(left, right)
     if direct is not None:
         return direct
     # A product with a strided adjoint may be the adjoint of a strided layer.
@@ -153,6 +159,62 @@ def _merge_selections(left: Selection, right: Selection) -> Operator | None:
             return None
         axes.append(merged[0])
     return _selection(tuple(axes))
+
+
+def _merge_gains(left: Operator, right: Operator) -> Operator | None:
+    """Return the product with a diagonal of one factor per channel as one operator, or None.
+
+    Rule: D A has the weights of A times the factor of their output channel, A D of their input
+    channel, and D A^T = (A D)^T.
+    """
+    match left, right:
+        case Diagonal(values=first), Diagonal(values=second):
+            return _diagonal(_exact(first) * _exact(second))
+        case (_, Convolution(weights=np.ndarray())):
+            gains = _channel_gains(left, right.geometry)
+            return None if gains is None else _with_gains(right, gains)
+        case (Convolution(weights=np.ndarray()), _):
+            gains = _channel_gains(right, left.geometry)
+            if gains is not None and left.geometry.has_channels:
+                groups, outputs, inputs = left.geometry.channels
+                gains = np.repeat(gains.reshape(groups, inputs), outputs, axis=0)
+            return None if gains is None else _with_gains(left, gains)
+        case (Diagonal() | Kron(), Adjoint()) | (Adjoint(), Diagonal() | Kron()):
+            merged = _merge_gains(right.T, left.T)
+            return None if merged is None else merged.T
+    return None
+
+
+def _diagonal(values: np.ndarray) -> Diagonal:
+    compact = _compact(values)
+    compact.setflags(write=False)
+    return Diagonal(compact)
+
+
+def _channel_gains(operator: Operator, geometry: Geometry) -> np.ndarray | None:
+    """Return the factor of each channel of a diagonal; None for other operators.
+
+    Without channel axes the result has one entry.
+    """
+    match operator:
+        case Diagonal(values=values):
+            channels = len(values) if geometry.has_channels else 1
+            each = _exact(values).reshape(channels, -1)
+            return each[:, 0] if (each == each[:, :1]).all() else None
+        case Kron(left=Diagonal(values=values), right=Selection(is_identity=True)) if (
+            geometry.has_channels and values.ndim == 1
+        ):
+            return _exact(values)
+    return None
+
+
+def _with_gains(layer: Convolution, gains: np.ndarray) -> Convolution:
+    """Return the layer with its weights multiplied by factors of shape (C_out) or (C_out, C_in)."""
+    weights = _exact(layer.weights)
+    if not layer.geometry.has_channels:
+        return _layer(layer.geometry, weights * gains[0])
+    shape = (*gains.shape, *(1,) * (weights.ndim - gains.ndim))
+    return _layer(layer.geometry, weights * gains.reshape(shape))
 
 
 def _merge_layers(left: Operator, right: Operator) -> Operator | None:

@@ -45,7 +45,7 @@ FAMILIES: dict[str, Operator] = {
 def members(family: Operator) -> Any:
     """Every member at small sizes, with the sizes."""
     names = [symbol.name for symbol in family.symbols]
-    most = {1: 9, 2: 6, 3: 5, 4: 4}.get(len(names), 3)
+    most = {1: 8, 2: 5, 3: 4}.get(len(names), 3)
     for values in product(range(most), repeat=len(names)):
         sizes = dict(zip(names, values, strict=True))
         try:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from cases import Case, convolution, correlation, diagonal, layer, move, transposed
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import Drawn, layers
 
 import convalg as ca
-from convalg.operators.leaves import Adjoint, Convolution, Selection
+from convalg.operators.leaves import Adjoint, Convolution, Selection, single_layer
 from convalg.operators.tree import Compose, Kron, Sum
 
 W = np.arange(1, 10).reshape(3, 3)
@@ -341,3 +342,58 @@ def test_whole_numbers_and_floats_merge_to_floats() -> None:
     merged = both.simplify()
     assert merged.kernel.dtype == np.float64
     np.testing.assert_allclose(merged.to_numpy(), both.to_numpy())
+
+
+# -- gains of channels ----------------------------------------------------------------------
+
+
+@st.composite
+def layers_with_gains(draw: st.DrawFn) -> tuple[ca.Operator, ca.Operator, bool]:
+    """A layer or its adjoint, a diagonal with one factor per channel, and on which side it is."""
+    groups, outputs, inputs = (draw(st.integers(1, 3)) for _ in range(3))
+    weights = np.array(
+        draw(st.lists(st.integers(-3, 3), min_size=90, max_size=90)), dtype=np.int64
+    )[: groups * outputs * inputs * 2].reshape(groups * outputs, inputs, 2)
+    options = {"stride": draw(st.integers(1, 2)), "dilation": draw(st.integers(1, 2))}
+    padding = draw(st.integers(0, 1))
+    layer: ca.Operator = ca.correlation(5, weights, groups=groups, padding=padding, **options)
+    layer = layer.T if draw(st.booleans()) else layer
+    is_after = draw(st.booleans())
+    shape = layer.out_shape if is_after else layer.in_shape
+    gains = draw(st.lists(st.integers(-3, 3), min_size=shape[0], max_size=shape[0]))
+    values = np.broadcast_to(np.array(gains)[:, None], shape)
+    return layer, ca.diagonal(values), is_after
+
+
+@given(drawn=layers_with_gains())
+def test_a_factor_per_channel_is_folded_into_the_layer(
+    drawn: tuple[ca.Operator, ca.Operator, bool],
+) -> None:
+    layer, gains, is_after = drawn
+    both = gains @ layer if is_after else layer @ gains
+    merged = both.simplify()
+    assert single_layer(merged) is not None
+    assert np.array_equal(merged.to_numpy(), both.to_numpy())
+
+
+def test_gains_of_a_grouped_transposed_layer() -> None:
+    gains = ca.diagonal(np.repeat([2, 3], 8).reshape(2, 8))
+    layer = ca.transposed_correlation(3, [[[1, 2]], [[3, 4]]], stride=3, groups=2)
+    assert (gains @ layer).simplify().kernel.tolist() == [[[2, 4]], [[9, 12]]]
+
+
+def test_batch_norm_is_folded_into_the_layer_before_it() -> None:
+    layer = ca.correlation(4, [[[1, 2]], [[3, 4]]])
+    norm = ca.batch_norm(layer.out_shape, [1, 2], [3, 0], scale=[4, 5], epsilon=1)
+    merged = (norm.at(np.zeros(layer.out_shape)) @ layer).simplify()
+    assert repr(merged) == "correlation(4, [[[2.0, 4.0]], [[15.0, 20.0]]])"
+
+
+def test_other_diagonals_stay_apart() -> None:
+    """A factor of each sample is no factor of a channel; two diagonals are one."""
+    layer = ca.correlation(3, [[[1]], [[2]]])
+    mask = ca.diagonal([[1, 0, 1], [1, 1, 0]])
+    assert isinstance((mask @ layer).simplify(), Compose)
+    assert repr((mask @ mask).simplify()) == "diagonal([[1, 0, 1], [1, 1, 0]])"
+    plain = ca.diagonal([2, 2, 2]) @ ca.correlation(4, [1, 3])
+    assert repr(plain.simplify()) == "correlation(4, [2, 6])"
