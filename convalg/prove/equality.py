@@ -175,7 +175,7 @@ def decide(
                 f"once, with ca.sizes"
             )
     families.kernels_of([first, second])
-    verdict = _decided(first, second, claim, domain, budget)
+    verdict = _decided(first, second, claim, domain, budget, searching)
     domain = verdict.domain or domain
     evidence = (Claimed(claim, first, second, domain),)
     verdict = replace(verdict, statement=claim, domain=domain, evidence=evidence)
@@ -217,18 +217,24 @@ def _swept(symbols: list[sympy.Symbol], ranges: Ranges) -> Swept:
 
 
 def _decided(
-    first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
+    first: Operator,
+    second: Operator,
+    claim: Claim,
+    domain: Domain,
+    budget: int,
+    searching: bool,
 ) -> Verdict:
     """Decide equality with isl if strides and dilations have values, otherwise with z3.
 
-    Where z3 leaves the claim open, the symbolic strides and dilations are swept.
+    Where z3 leaves the claim open, the symbolic strides and dilations are swept. Without
+    `searching`, a claim that z3 refutes has no counterexample.
     """
     free = [symbol for symbol in _steps(first, second) if symbol not in dict(domain.swept)]
     if not free:
         verdict = _by_isl(first, second, claim, domain, budget)
         other = verdict if verdict.status != "unknown" or verdict.scope == NO_SIZES else None
-        return other or _by_z3(first, second, claim, domain, budget) or verdict
-    decided = _by_z3(first, second, claim, domain, budget)
+        return other or _by_z3(first, second, claim, domain, budget, searching) or verdict
+    decided = _by_z3(first, second, claim, domain, budget, searching)
     if decided is not None:
         return decided
     narrow = swept_domain(domain, free)
@@ -255,7 +261,12 @@ def _by_isl(
 
 
 def _by_z3(
-    first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
+    first: Operator,
+    second: Operator,
+    claim: Claim,
+    domain: Domain,
+    budget: int,
+    searching: bool,
 ) -> Verdict | None:
     """Decide equality with z3, or return None where the claim is left open."""
     try:
@@ -268,8 +279,10 @@ def _by_z3(
             return Verdict("proved", claim, str(domain), Z3)
         case "empty":
             return _no_sizes(claim)
-        case "refuted":
+        case "refuted" if searching:
             return _refuted(first, second, claim, domain, formulas, outcome.values, budget)
+        case "refuted":
+            return Verdict("refuted", claim, str(domain), Z3)
     return None
 
 
