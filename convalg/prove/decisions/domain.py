@@ -241,6 +241,8 @@ def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
 
 def _implied_by_z3(claim: Size, given: tuple[Size, ...]) -> bool:
     """`_implied` for products of symbols."""
+    if any((gap := claim - value).is_number and gap >= 0 for value in given):
+        return True
     try:
         script = Script()
         negated = script.at_least(-1, claim)
