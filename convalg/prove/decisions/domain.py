@@ -241,7 +241,8 @@ def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
 
 def _implied_by_z3(claim: Size, given: tuple[Size, ...]) -> bool:
     """`_implied` for products of symbols."""
-    if any((gap := claim - value).is_number and gap >= 0 for value in given):
+    gaps = (claim - value for value in given)
+    if any(isinstance(gap, int) or (gap.is_number and gap >= 0) for gap in gaps):
         return True
     try:
         script = Script()
