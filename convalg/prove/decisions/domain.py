@@ -242,7 +242,7 @@ def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
 def _implied_by_z3(claim: Size, given: tuple[Size, ...]) -> bool:
     """`_implied` for products of symbols."""
     gaps = (claim - value for value in given)
-    if any(isinstance(gap, int) or (gap.is_number and gap >= 0) for gap in gaps):
+    if any(holds(gap >= 0) for gap in gaps if not getattr(gap, "free_symbols", ())):
         return True
     try:
         script = Script()
