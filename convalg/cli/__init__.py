@@ -339,7 +339,7 @@ def verify(
     """Check the certificate of a proof: make its formulas anew, compare and solve them again.
 
     z3 solves each formula, and cvc5 too where it is installed. The exit status is 0 only if the
-    claim is proved and every formula is there, unchanged, and comes out as expected.
+    claim is proved and every formula is there, unchanged, and has the expected answer.
     """
     from convalg.prove.verification import verify as verify_certificate
 

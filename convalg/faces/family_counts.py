@@ -5,7 +5,7 @@ with an index in front of the input number T(p) - T(p - s out), where
 
     T(x) = sum over t < k of max(0, ceil((x - d t) / s));
 
-those behind the input are the same with the padding after it, since reversing the axis exchanges
+those after the input are the same with the padding after it, since reversing the axis exchanges
 both ends.
 """
 
@@ -151,7 +151,7 @@ def _taps_before(axis: Axis, start: Size, *, is_short: bool = False) -> Any:
     )
 
 
-def _ceilings(last: Any, s: Size) -> Any:
+def _ceilings(last: Size, s: Size) -> Any:
     """Return the sum of ceil(j / s) over j = 1, ..., last."""
     import sympy
 

@@ -24,7 +24,7 @@ def test_each_method_is_attached_under_its_name(owner: type, names: dict[str, An
 
 @pytest.mark.parametrize(
     "face",
-    ["to_scipy", "to_sympy", "to_numpy", "to_linear_operator", "counts", "pattern", "simplify"],
+    ["to_scipy", "to_sympy", "to_numpy", "to_linear_operator", "pattern", "simplify"],
 )
 def test_faces_that_need_numbers_say_so(face: str) -> None:
     words = r"needs numbers for sizes, but this is a family: use A.at\(n=..., K=...\)"

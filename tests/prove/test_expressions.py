@@ -61,6 +61,7 @@ REFUSED = {
     "correlation(ñ, kernel(3))": "cannot be the name of a size",
     "correlation(3, kernel(5))": "larger than the padded input",
     "identity(4) @ identity(3)": "must have the input shape of the left layer",
+    "'a' / 2": "/ divides an operator, a number or a symbol, not 'a'",
     "identity(4)" + " " * 3000: "has 3011 characters; use at most 2000",
 }
 
