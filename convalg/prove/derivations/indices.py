@@ -230,6 +230,9 @@ def _leads_with_minus(value: object) -> bool:
 def _signed(factor: sympy.Expr, name: str, *, first: bool) -> str:
     negative = bool(factor.could_extract_minus_sign())
     size = sympy.expand(-factor if negative else factor)
+    if size.is_Add and not name:
+        # A term of a sum that is a product, such as -d (K - 1), is not expanded after its sign.
+        size = -factor if negative else factor
     magnitude = size_latex(size)
     if name:
         multiple = f"({magnitude}) {name}" if size.is_Add else f"{magnitude} {name}"

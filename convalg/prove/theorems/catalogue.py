@@ -9,7 +9,14 @@ from functools import cache
 
 from convalg.errors import ArgumentError
 from convalg.parallel import each
-from convalg.prove.theorems import arithmetic, layers, operators
+from convalg.prove.theorems import (
+    adjoint_layers,
+    arithmetic,
+    compositions,
+    layers,
+    operators,
+    strides,
+)
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import Verdict
 
@@ -63,7 +70,7 @@ def _timed(name: str) -> tuple[Verdict, float]:
 @cache
 def _all() -> dict[str, Theorem]:
     catalogue: dict[str, Theorem] = {}
-    for room in (operators, arithmetic, layers):
+    for room in (operators, arithmetic, layers, adjoint_layers, compositions, strides):
         for theorem in room.THEOREMS:
             assert theorem.name not in catalogue, theorem.name
             catalogue[theorem.name] = theorem
