@@ -91,17 +91,19 @@ def read(axis: Any, o: Any, t: Any) -> tuple[Any, Any]:
     return z3.And(within(o, axis.out_size), within(t, axis.taps), is_read), column
 
 
-def output_of(axis: Any, i: Any, t: Any) -> tuple[Any, Any]:
-    """The output whose tap t reads input i: o = (i - d t + p) / s."""
-    _need_zeros(axis)
-    whole, o = divided(i - axis.dilation * t + number(axis.padding), axis.stride)
+def output_of(axis: Any, i: Any, t: Any, wraps: int | None = None) -> tuple[Any, Any]:
+    """The output whose tap t reads input i: o = (i - d t + p) / s, with i some periods further."""
+    _need_zeros(axis, wraps)
+    raw = i + (wraps or 0) * number(axis.in_size)
+    whole, o = divided(raw - axis.dilation * t + number(axis.padding), axis.stride)
     return z3.And(whole, *_boxed(axis, o, t, i)), o
 
 
-def tap_of(axis: Any, o: Any, i: Any) -> tuple[Any, Any]:
-    """The tap by which output o reads input i: t = (i - s o + p) / d."""
-    _need_zeros(axis)
-    whole, t = divided(i - axis.stride * o + number(axis.padding), axis.dilation)
+def tap_of(axis: Any, o: Any, i: Any, wraps: int | None = None) -> tuple[Any, Any]:
+    """The tap by which output o reads input i: t = (i - s o + p) / d, as above."""
+    _need_zeros(axis, wraps)
+    raw = i + (wraps or 0) * number(axis.in_size)
+    whole, t = divided(raw - axis.stride * o + number(axis.padding), axis.dilation)
     return z3.And(whole, *_boxed(axis, o, t, i)), t
 
 
@@ -109,8 +111,8 @@ def _boxed(axis: Any, o: Any, t: Any, i: Any) -> list[Any]:
     return [within(o, axis.out_size), within(t, axis.taps), within(i, axis.in_size)]
 
 
-def _need_zeros(axis: Any) -> None:
-    if axis.boundary != "zeros":
+def _need_zeros(axis: Any, wraps: int | None) -> None:
+    if axis.boundary != "zeros" and (axis.boundary != "circular" or wraps is None):
         raise OutsideError(f"the inverse of the boundary {axis.boundary}")
 
 
@@ -121,6 +123,11 @@ class Fixed:
     leaf: Any
     turned: bool
     taps: tuple[int, ...] | None = None
+    wraps: tuple[int, ...] = ()
+    """By how many periods each axis is continued, where an index is computed from an input."""
+
+    def _periods(self) -> tuple[int | None, ...]:
+        return self.wraps or (None,) * len(self.leaf.geometry.axes)
 
     def local(self, labels: Labels) -> list[Any]:
         """The index of the kernel (channels first) that is at work."""
@@ -142,10 +149,12 @@ class Fixed:
             row = _reshaped(row, self._side(rows=True), self._side(rows=True, inner=True))
         lead = int(geometry.has_channels)
         conditions, column = self._channels(row, local) if lead else ([], [])
-        step = output_of if self.turned else read
         taps = local[2 * lead :]
-        for axis, index, tap in zip(geometry.axes, row[lead:], taps, strict=True):
-            condition, found = step(axis, index, tap)
+        for axis, index, tap, wrap in zip(
+            geometry.axes, row[lead:], taps, self._periods(), strict=True
+        ):
+            step = output_of(axis, index, tap, wrap) if self.turned else read(axis, index, tap)
+            condition, found = step
             conditions.append(condition)
             column.append(found)
         if isinstance(self.leaf, Selection):
@@ -201,8 +210,10 @@ class Fixed:
             conditions += [within(row[0], geometry.out_channels)]
             conditions += [within(inputs[0], geometry.in_channels)]
             column += [row[0], inputs[0]]
-        for axis, o, i in zip(geometry.axes, row[lead:], inputs[lead:], strict=True):
-            condition, tap = tap_of(axis, o, i)
+        for axis, o, i, wrap in zip(
+            geometry.axes, row[lead:], inputs[lead:], self._periods(), strict=True
+        ):
+            condition, tap = tap_of(axis, o, i, wrap)
             conditions.append(condition)
             column.append(tap)
         return z3.And(*conditions), column
@@ -211,8 +222,8 @@ class Fixed:
         geometry = self.leaf.geometry
         if geometry.has_channels:
             raise OutsideError("the adjoint of patches with channels")
-        triples = zip(geometry.axes, inputs, row, strict=True)
-        steps = [output_of(axis, i, t) for axis, i, t in triples]
+        each = zip(geometry.axes, inputs, row, self._periods(), strict=True)
+        steps = [output_of(axis, i, t, wrap) for axis, i, t, wrap in each]
         return z3.And(*(condition for condition, _ in steps)), [found for _, found in steps]
 
     def _patches_of_adjoint(self, row: list[Any], outputs: list[Any]) -> Step:
@@ -316,7 +327,13 @@ def _expanded_leaf(leaf: Any, turned: bool) -> Expanded:
             Convolution(weights=SymbolicKernel(name=name))
             | Patches(values=SymbolicKernel(name=name))
         ):
-            yield Polynomial.of(1), (name,), Fixed(leaf, turned)
+            inverts = turned or isinstance(leaf, Patches)
+            periods = [
+                (-1, 0, 1) if inverts and axis.boundary == "circular" else (0,)
+                for axis in leaf.geometry.axes
+            ]
+            for wraps in product(*periods):
+                yield Polynomial.of(1), (name,), Fixed(leaf, turned, None, wraps)
         case Convolution(weights=weights):
             for index, value in np.ndenumerate(weights):
                 yield Polynomial.of(value), (), Fixed(leaf, turned, index)

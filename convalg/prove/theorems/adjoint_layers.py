@@ -184,10 +184,11 @@ THEOREMS = (
             lambda: _two_paddings(K - 1 - p, K - 1 - q),
         ),
         chapter=ADJOINTS,
-        sentence="If a layer is padded with q zeros before its input and p after it, its adjoint is "
-        "the correlation with the flipped kernel, padded by K - 1 - q before and K - 1 - p after.",
-        idea="Each side of the full adjoint loses the rows of the samples that were padding, so that "
-        "the two sides do not influence each other.",
+        sentence="If a layer is padded with q zeros before its input and p after it, its adjoint "
+        "is the correlation with the flipped kernel, padded by K - 1 - q before and K - 1 - p "
+        "after.",
+        idea="Each side of the full adjoint loses the rows of the samples that were padding, so "
+        "that the two sides do not influence each other.",
     ),
     Theorem(
         "adjoint-stride-dilation",
@@ -204,8 +205,8 @@ THEOREMS = (
             _strided_dilated_without,
         ),
         chapter=ADJOINTS,
-        sentence="The adjoint of a strided and dilated layer inserts s - 1 zeros between the samples "
-        "of the gradient, appends as many zeros as the stride leaves samples unread, and "
+        sentence="The adjoint of a strided and dilated layer inserts s - 1 zeros between the "
+        "samples of the gradient, appends as many zeros as the stride leaves samples unread, and "
         "correlates the padded result with the flipped kernel of the same dilation.",
         idea="The layer is downsampling after the layer of stride 1; its adjoint upsamples to "
         "n + 2p - d (K - 1) samples and then applies the adjoint of stride 1.",
@@ -225,8 +226,8 @@ THEOREMS = (
             _appended_after_padding,
         ),
         chapter=ADJOINTS,
-        sentence="A transposed layer inserts s - 1 zeros between its samples, correlates the result "
-        "in full mode with the flipped kernel, and crops the padding at both ends, but "
+        sentence="A transposed layer inserts s - 1 zeros between its samples, correlates the "
+        "result in full mode with the flipped kernel, and crops the padding at both ends, but "
         "output_padding samples fewer at the end.",
         idea="Sample i adds w[t] x[i] to output s i + d t - q, which is sample i of the upsampled "
         "input at tap K - 1 - t of the flipped kernel.",
@@ -248,8 +249,8 @@ THEOREMS = (
         chapter=ADJOINTS,
         sentence="Without padding, the output_padding of a transposed layer only appends zeros to "
         "its output.",
-        idea="The last tap of the last sample is at index s (o - 1) + d (K - 1), so that nothing is "
-        "added to the samples after it.",
+        idea="The last tap of the last sample is at index s (o - 1) + d (K - 1), so that nothing "
+        "is added to the samples after it.",
     ),
     Theorem(
         "adjoint-2d-stride",
@@ -265,11 +266,11 @@ THEOREMS = (
             "the adjoint of a strided layer does not flip the kernel", _strided_2d_unflipped
         ),
         chapter=ADJOINTS,
-        sentence="The adjoint of a strided two-dimensional layer inserts zeros between the rows and "
-        "between the columns of the gradient, pads it, and correlates it with the kernel rotated "
-        "by 180 degrees.",
-        idea="A layer with a stride is downsampling after the layer of stride 1; its adjoint is the "
-        "adjoint of the layer of stride 1 after upsampling.",
+        sentence="The adjoint of a strided two-dimensional layer inserts zeros between the rows "
+        "and between the columns of the gradient, pads it, and correlates it with the kernel "
+        "rotated by 180 degrees.",
+        idea="A layer with a stride is downsampling after the layer of stride 1; its adjoint is "
+        "the adjoint of the layer of stride 1 after upsampling.",
     ),
     Theorem(
         "adjoint-product",
@@ -283,8 +284,8 @@ THEOREMS = (
             _product_in_the_same_order,
         ),
         chapter=ADJOINTS,
-        sentence="The adjoint of two layers in a row is the full correlation with the flipped second "
-        "kernel, followed by the full correlation with the flipped first kernel.",
+        sentence="The adjoint of two layers in a row is the full correlation with the flipped "
+        "second kernel, followed by the full correlation with the flipped first kernel.",
         idea="The adjoint of a product is the product of the adjoints in reverse order, which is "
         "what back-propagation computes.",
     ),
@@ -302,8 +303,8 @@ THEOREMS = (
             _channels_exchanged,
         ),
         chapter=ADJOINTS,
-        sentence="The adjoint of a depthwise layer is a depthwise layer with flipped kernels, which "
-        "is applied to the upsampled channels; no channels are exchanged.",
+        sentence="The adjoint of a depthwise layer is a depthwise layer with flipped kernels, "
+        "which is applied to the upsampled channels; no channels are exchanged.",
         idea="Each channel has its own layer, and the adjoint of a block-diagonal matrix is block "
         "diagonal.",
     ),

@@ -12,7 +12,9 @@ from convalg.parallel import each
 from convalg.prove.theorems import (
     adjoint_layers,
     arithmetic,
+    channels,
     compositions,
+    gradients,
     layers,
     operators,
     strides,
@@ -70,7 +72,16 @@ def _timed(name: str) -> tuple[Verdict, float]:
 @cache
 def _all() -> dict[str, Theorem]:
     catalogue: dict[str, Theorem] = {}
-    for room in (operators, arithmetic, layers, adjoint_layers, compositions, strides):
+    for room in (
+        operators,
+        arithmetic,
+        layers,
+        adjoint_layers,
+        gradients,
+        compositions,
+        strides,
+        channels,
+    ):
         for theorem in room.THEOREMS:
             assert theorem.name not in catalogue, theorem.name
             catalogue[theorem.name] = theorem

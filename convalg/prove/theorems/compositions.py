@@ -184,9 +184,9 @@ THEOREMS = (
             "w",
         ),
         chapter=COMPOSITION,
-        sentence="Two dilated layers in a row, the dilation of the second being e times that of the "
-        "first, are one layer with the dilation of the first, whose kernel is the first kernel "
-        "convolved with the second one dilated by e.",
+        sentence="Two dilated layers in a row, the dilation of the second being e times that of "
+        "the first, are one layer with the dilation of the first, whose kernel is the first "
+        "kernel convolved with the second one dilated by e.",
         idea="Tap a of the first layer below tap b of the second reads sample "
         "o + d a + d e b = o + d (a + e b).",
     ),
@@ -202,8 +202,8 @@ THEOREMS = (
         ),
         counter=Equality("the paddings of two layers are added", _padded_twice, "w"),
         chapter=COMPOSITION,
-        sentence="Two full layers are one full layer, and padding before the first of two layers is "
-        "padding of the merged layer, but padding between the layers cannot be merged.",
+        sentence="Two full layers are one full layer, and padding before the first of two layers "
+        "is padding of the merged layer, but padding between the layers cannot be merged.",
         idea="A full layer has no further outputs that are not zero, so that nothing is lost; a "
         "padding between the layers replaces outputs of the first layer by zeros.",
     ),
@@ -227,7 +227,8 @@ THEOREMS = (
         (Equality("valid layers with any two dilations commute", _commuting_dilations),),
         counter=Equality("a layer of stride 2 and one of stride 1 commute", _commuting_strides),
         chapter=COMPOSITION,
-        sentence="Two valid layers of stride 1 can be exchanged, with whatever dilations they have.",
+        sentence="Two valid layers of stride 1 can be exchanged, with whatever dilations they "
+        "have.",
         idea="Both orders read sample o + d a + e b with the weight w[a] v[b].",
     ),
     Theorem(
@@ -248,8 +249,8 @@ THEOREMS = (
         chapter=COMPOSITION,
         sentence="Correlation is not commutative: when the input and the kernel of a full "
         "correlation are exchanged, the output is reversed.",
-        idea="Output o sums x[i] w[t] over i - t = o - (K - 1), and exchanging the roles of i and t "
-        "changes the sign of the lag.",
+        idea="Output o sums x[i] w[t] over i - t = o - (K - 1), and exchanging the roles of i and "
+        "t changes the sign of the lag.",
     ),
     Theorem(
         "delta-kernel",

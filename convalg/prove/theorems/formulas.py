@@ -136,7 +136,8 @@ def _part_of(side: Operator) -> tuple[Operator, list[tuple[Any, Any]]] | None:
 
 def _applied(operator: Operator, argument: str) -> str:
     product = operator_latex(operator)
-    return f"({product})\\, {argument}" if isinstance(operator, Sum) else f"{product}\\, {argument}"
+    closed = f"({product})" if isinstance(operator, (Sum, Kron)) else product
+    return f"{closed}\\, {argument}"
 
 
 def named_arrays(operators: Iterable[Operator]) -> dict[str, tuple[Any, ...]]:
@@ -404,7 +405,7 @@ def _adjoint(node: Adjoint, image: str) -> str:
         if all(length - tight == 0 for length, tight in sizes):
             return sampling
         return f"{sampling}^{{{_shape(inner.in_shape)}}}"
-    return image + TRANSPOSED
+    return (f"({image})" if "^" in image else image) + TRANSPOSED
 
 
 def _scaled(node: Scaled, image: str) -> str:

@@ -212,8 +212,8 @@ THEOREMS = (
         source=VAIDYANATHAN,
         counter=Equality("upsampling undoes downsampling", _mask_is_identity),
         chapter=STRIDES,
-        sentence="Downsampling after upsampling by the same factor is the identity, and in the other "
-        "order the two are a projection that sets all samples but every s-th one to zero.",
+        sentence="Downsampling after upsampling by the same factor is the identity, and in the "
+        "other order the two are a projection that sets all samples but every s-th one to zero.",
         idea="Upsampling writes sample i to index s i, which downsampling reads again.",
     ),
     Theorem(
@@ -281,10 +281,10 @@ THEOREMS = (
             "a layer of stride 2 keeps the odd outputs of the layer of stride 1", _dense_from_one
         ),
         chapter=STRIDES,
-        sentence="A strided layer computes every s-th output of the layer of stride 1 on each axis, "
-        "whatever its padding and its dilation are.",
-        idea="Output o of the strided layer reads from index s o - p on, as output s o of the layer "
-        "of stride 1 does.",
+        sentence="A strided layer computes every s-th output of the layer of stride 1 on each "
+        "axis, whatever its padding and its dilation are.",
+        idea="Output o of the strided layer reads from index s o - p on, as output s o of the "
+        "layer of stride 1 does.",
     ),
     Theorem(
         "noble-downsampling",
@@ -301,8 +301,8 @@ THEOREMS = (
             _noble_without_dilation,
         ),
         chapter=STRIDES,
-        sentence="A layer can be moved in front of downsampling by s if its dilation and its padding "
-        "are multiplied by s.",
+        sentence="A layer can be moved in front of downsampling by s if its dilation and its "
+        "padding are multiplied by s.",
         idea="Both sides read sample s (o + d t - p) with weight t.",
     ),
     Theorem(
@@ -363,9 +363,10 @@ THEOREMS = (
         source=f"{VAIDYANATHAN}, polyphase representation",
         counter=Equality("one of two phases is the whole layer", _polyphase_one, "w"),
         chapter=STRIDES,
-        sentence="A layer of stride s is the sum of s layers of stride 1, one for each phase of the "
-        "input, whose kernels are the phases of its kernel.",
-        idea="Tap s b + c of output o reads sample s (o + b) + c, which is sample o + b of phase c.",
+        sentence="A layer of stride s is the sum of s layers of stride 1, one for each phase of "
+        "the input, whose kernels are the phases of its kernel.",
+        idea="Tap s b + c of output o reads sample s (o + b) + c, which is sample o + b of phase "
+        "c.",
     ),
     Theorem(
         "sub-pixel-phase",
@@ -381,8 +382,8 @@ THEOREMS = (
             "each phase is a correlation with these taps", lambda: _sub_pixel(is_flipped=False)
         ),
         chapter=STRIDES,
-        sentence="Each of the r phases of the output of a transposed layer of stride r is a layer of "
-        "stride 1 on the small input, with every r-th tap of the kernel.",
+        sentence="Each of the r phases of the output of a transposed layer of stride r is a layer "
+        "of stride 1 on the small input, with every r-th tap of the kernel.",
         idea="Output r o + c receives w[r b + c] x[o - b] for each b, and nothing from other taps.",
     ),
 )
