@@ -163,10 +163,15 @@ class Fixed:
 
     def member(self, row: list[Any], column: list[Any], labels: Labels) -> Any:
         """Whether these labels join a row and a column."""
+        if self.turned and isinstance(self.leaf, Selection) and self._has_border():
+            return Fixed(self.leaf, False, self.taps).member(column, row, labels)
         if self.taps is None and isinstance(self.leaf, Selection):
             return self._summed(row, column)
         condition, found = self.forward(row, labels)
         return z3.And(condition, *(a == b for a, b in zip(found, column, strict=True)))
+
+    def _has_border(self) -> bool:
+        return any(axis.boundary != "zeros" for axis in self.leaf.geometry.axes)
 
     def _side(self, *, rows: bool, inner: bool = False) -> tuple[Any, ...]:
         owner = self.leaf.geometry if inner else self.leaf
@@ -205,11 +210,10 @@ class Fixed:
             return self._patches_turned(row, inputs)
         conditions, column = [], []
         if lead:
-            if geometry.groups != 1:
-                raise OutsideError("the patches of groups")
+            start, each = self._group_of(row[0])
             conditions += [within(row[0], geometry.out_channels)]
-            conditions += [within(inputs[0], geometry.in_channels)]
-            column += [row[0], inputs[0]]
+            conditions += [inputs[0] >= start, inputs[0] < start + each]
+            column += [row[0], inputs[0] - start]
         for axis, o, i, wrap in zip(
             geometry.axes, row[lead:], inputs[lead:], self._periods(), strict=True
         ):
@@ -220,11 +224,29 @@ class Fixed:
 
     def _patches_turned(self, row: list[Any], inputs: list[Any]) -> Step:
         geometry = self.leaf.geometry
-        if geometry.has_channels:
-            raise OutsideError("the adjoint of patches with channels")
-        each = zip(geometry.axes, inputs, row, self._periods(), strict=True)
-        steps = [output_of(axis, i, t, wrap) for axis, i, t, wrap in each]
-        return z3.And(*(condition for condition, _ in steps)), [found for _, found in steps]
+        lead = int(geometry.has_channels)
+        conditions, column = [], []
+        if lead:
+            start, each = self._group_of(row[0])
+            conditions = [within(row[0], geometry.out_channels), *_bounds(row[1], each)]
+            conditions.append(inputs[0] == start + row[1])
+            column = [row[0]]
+        each_axis = zip(geometry.axes, inputs[lead:], row[2 * lead :], self._periods(), strict=True)
+        steps = [output_of(axis, i, t, wrap) for axis, i, t, wrap in each_axis]
+        conditions += [condition for condition, _ in steps]
+        return z3.And(*conditions), column + [found for _, found in steps]
+
+    def _group_of(self, output: Any) -> tuple[Any, Any]:
+        """The first input channel that an output channel reads, and how many it reads."""
+        geometry = self.leaf.geometry
+        _, outputs, inputs = geometry.channels
+        if geometry.groups == 1:
+            return z3.IntVal(0), number(inputs)
+        if outputs == inputs == 1:
+            return output, z3.IntVal(1)
+        if isinstance(outputs, int) and isinstance(inputs, int):
+            return output / outputs * inputs, z3.IntVal(inputs)
+        raise OutsideError(f"groups of {outputs} channels")
 
     def _patches_of_adjoint(self, row: list[Any], outputs: list[Any]) -> Step:
         """Rows are inputs of the layer, the label is one of its outputs."""
@@ -236,14 +258,27 @@ class Fixed:
         return z3.And(*(condition for condition, _ in steps)), [found for _, found in steps]
 
 
+def _bounds(index: Any, size: Any) -> list[Any]:
+    return [index >= 0, index < size]
+
+
 def _reshaped(index: list[Any], before: tuple[Any, ...], after: tuple[Any, ...]) -> list[Any]:
-    """An index in another shape, where only axes of one sample come or go."""
+    """An index in another shape: of numbers, or where only axes of one sample come or go."""
     if before == after:
         return index
     kept = [k for k, size in enumerate(before) if size != 1]
     places = [k for k, size in enumerate(after) if size != 1]
     if [before[k] for k in kept] != [after[k] for k in places]:
-        raise OutsideError(f"a reshape of {before} to {after}")
+        if not all(isinstance(size, int) for size in (*before, *after)):
+            raise OutsideError(f"a reshape of {before} to {after}")
+        flat = z3.IntVal(0)
+        for value, size in zip(index, before, strict=True):
+            flat = flat * size + value
+        found = []
+        for size in reversed(after):
+            found.insert(0, flat % size)
+            flat = flat / size
+        return found
     found = [z3.IntVal(0)] * len(after)
     for k, place in zip(kept, places, strict=True):
         found[place] = index[k]
@@ -398,6 +433,8 @@ def difference(first: ca.Operator, second: ca.Operator) -> Iterator[list[Any]]:
                 weighed = z3.If(formula, z3.RealVal(str(Fraction(value) * sign)), z3.RealVal(0))
                 counts.setdefault((*sorted(names), "|", *monomial), []).append(weighed)
     limits = domain((first, second))
+    for indices, shape in ((row, first.out_shape), (column, first.in_shape)):
+        limits += [within(index, size) for index, size in zip(indices, shape, strict=True)]
     for parts in counts.values():
         yield [*limits, z3.Sum(parts) != 0]
 

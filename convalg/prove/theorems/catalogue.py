@@ -17,6 +17,7 @@ from convalg.prove.theorems import (
     gradients,
     layers,
     operators,
+    sizes,
     strides,
 )
 from convalg.prove.theorems.theorem import Theorem
@@ -76,6 +77,7 @@ def _all() -> dict[str, Theorem]:
         operators,
         arithmetic,
         layers,
+        sizes,
         adjoint_layers,
         gradients,
         compositions,
