@@ -280,6 +280,8 @@ def _swapped(leaf: Any) -> Iterator[tuple[str, ca.Operator]]:
         one, other = getattr(first, name), getattr(second, name)
         if one != other:
             axes = (replace(first, **{name: other}), replace(second, **{name: one}))
+            if any(a.after != 0 and getattr(a.after, "is_nonpositive", False) for a in axes):
+                continue  # No layer has a negative padding.
             yield f"{name} of the axes swapped", _with_axes(leaf, axes)
 
 

@@ -249,12 +249,13 @@ class Fixed:
         raise OutsideError(f"groups of {outputs} channels")
 
     def _patches_of_adjoint(self, row: list[Any], outputs: list[Any]) -> Step:
-        """Rows are inputs of the layer, the label is one of its outputs."""
+        """Rows are inputs of the layer or, where turned, taps; the label is one of its outputs."""
         geometry = self.leaf.geometry
-        if geometry.has_channels or self.turned:
+        if geometry.has_channels:
             raise OutsideError("patches of an adjoint layer with channels")
+        step = read if self.turned else tap_of
         triples = zip(geometry.axes, outputs, row, strict=True)
-        steps = [tap_of(axis, o, i) for axis, o, i in triples]
+        steps = [step(axis, o, index) for axis, o, index in triples]
         return z3.And(*(condition for condition, _ in steps)), [found for _, found in steps]
 
 
