@@ -62,16 +62,16 @@ class _Decided:
         if outcome.status == "proved":
             return verdict
         if outcome.status == "refuted":
-            found = nonlinear.smallest(formulas, domain, outcome.values, BUDGET) or outcome.values
-            named = {symbol.name: value for symbol, value in found.items()}
-            example = Counterexample(named, None, None, *self._numbers(found))
+            least = nonlinear.smallest(formulas, domain, outcome.values, BUDGET) or outcome.values
+            named = {symbol.name: value for symbol, value in least.items()}
+            example = Counterexample(named, None, None, *self._numbers(least))
             return replace(verdict, status="refuted", counterexample=example)
         reason = f"z3 leaves open whether {outcome.open}"
         return replace(verdict, status="unknown", reason=reason)
 
 
 @dataclass(frozen=True, eq=False)
-class Windows(_Decided):
+class CountedWindows(_Decided):
     """The claim that a formula counts the positions of a kernel in the padded input.
 
     Rule: window j is inside if j >= 0 and s j + d (K - 1) + 1 <= size + before + after; the set of
@@ -203,7 +203,7 @@ THEOREMS = (
     Theorem(
         "size-padding",
         (
-            Windows(
+            CountedWindows(
                 COUNT,
                 floored(UNREAD, s) + 1,
                 before=q,
@@ -213,7 +213,7 @@ THEOREMS = (
             ),
         ),
         source="Dumoulin & Visin, A guide to convolution arithmetic for deep learning",
-        counter=Windows(
+        counter=CountedWindows(
             f"{COUNT}, with the padding before the input on both sides",
             floored(n + 2 * q - REACH - 1, s) + 1,
             before=q,
@@ -230,8 +230,8 @@ THEOREMS = (
     Theorem(
         "size-full",
         (
-            Windows(COUNT, n + REACH, before=REACH, after=REACH, dilation=d),
-            Windows(
+            CountedWindows(COUNT, n + REACH, before=REACH, after=REACH, dilation=d),
+            CountedWindows(
                 f"{COUNT} with a stride",
                 _ceiling(n + K - 1, s),
                 before=K - 1,
@@ -239,7 +239,7 @@ THEOREMS = (
                 stride=s,
             ),
         ),
-        counter=Windows(
+        counter=CountedWindows(
             f"{COUNT} without the dilation", n + K - 1, before=REACH, after=REACH, dilation=d
         ),
         chapter=SIZES,
@@ -250,9 +250,9 @@ THEOREMS = (
     ),
     Theorem(
         "size-causal",
-        (Windows(COUNT, _ceiling(n, s), before=REACH, stride=s, dilation=d),),
+        (CountedWindows(COUNT, _ceiling(n, s), before=REACH, stride=s, dilation=d),),
         source="van den Oord et al., WaveNet: A Generative Model for Raw Audio, 2016",
-        counter=Windows(
+        counter=CountedWindows(
             f"{COUNT} with padding K - 1 at any dilation",
             _ceiling(n, s),
             before=K - 1,
@@ -267,7 +267,7 @@ THEOREMS = (
     Theorem(
         "size-same",
         (
-            Windows(
+            CountedWindows(
                 COUNT,
                 _ceiling(n, s),
                 before=SAME // 2,
@@ -276,7 +276,7 @@ THEOREMS = (
                 dilation=d,
             ),
         ),
-        counter=Windows(
+        counter=CountedWindows(
             f"{COUNT}, rounded down",
             floored(n, s),
             before=SAME // 2,
@@ -293,7 +293,7 @@ THEOREMS = (
     Theorem(
         "size-odd-kernel",
         (
-            Windows(
+            CountedWindows(
                 COUNT,
                 _ceiling(n, s),
                 taps=2 * h + 1,
@@ -304,7 +304,7 @@ THEOREMS = (
             ),
         ),
         source="Dumoulin & Visin, A guide to convolution arithmetic for deep learning",
-        counter=Windows(
+        counter=CountedWindows(
             f"{COUNT} of an even kernel",
             _ceiling(n, s),
             taps=2 * h + 2,
@@ -322,7 +322,7 @@ THEOREMS = (
     Theorem(
         "size-ceil-mode",
         (
-            Windows(
+            CountedWindows(
                 "the number of windows, rounded up",
                 _ceiling(n + 2 * p - REACH - 1, s) + 1,
                 before=p,
@@ -331,7 +331,7 @@ THEOREMS = (
                 dilation=d,
             ),
         ),
-        counter=Windows(
+        counter=CountedWindows(
             "the number of windows with s more samples of padding",
             _ceiling(n + 2 * p - REACH - 1, s) + 1,
             before=p,
@@ -404,7 +404,7 @@ THEOREMS = (
     Theorem(
         "size-multiple",
         (
-            Windows(
+            CountedWindows(
                 "the number of outputs for s n samples",
                 n,
                 size=s * n,
@@ -421,7 +421,7 @@ THEOREMS = (
                 (n - 1, s - 1),
             ),
         ),
-        counter=Windows(
+        counter=CountedWindows(
             "the number of outputs of a kernel with one more tap",
             n,
             size=s * n,

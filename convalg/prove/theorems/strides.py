@@ -320,7 +320,7 @@ THEOREMS = (
             _noble_up_without_dilation,
         ),
         chapter=STRIDES,
-        sentence="A layer can be moved behind upsampling by s if its dilation and its padding are "
+        sentence="A layer can be moved after upsampling by s if its dilation and its padding are "
         "multiplied by s.",
         idea="The dilated kernel reads only indices with the same remainder modulo s: all of them "
         "are zero between the samples, and at the samples they are the ones of the layer.",
