@@ -155,7 +155,9 @@ class EqualSizes(_Decided):
     @cached_property
     def domain(self) -> Domain:
         """The sizes at which the limits hold."""
-        return _domain((*self._sides, *self.limits), self.limits)
+        values = (*self._sides, *self.given.values(), *self.limits)
+        domain = _domain(values, self.limits)
+        return replace(domain, symbols=tuple(v for v in domain.symbols if v not in self.given))
 
     def _formulas(self) -> Formulas:
         def differences(script: Script) -> list[str]:
