@@ -165,9 +165,8 @@ THEOREMS = (
             "the adjoint of a layer with dilation 2 is padded by K - 1", _dilation_forgotten
         ),
         chapter=ADJOINTS,
-        sentence="The adjoint of a dilated correlation is the correlation with the flipped kernel "
-        "and the same dilation, padded by the reach d times K minus 1 of the kernel, less the "
-        "padding of the layer.",
+        sentence="The adjoint of a dilated layer with padding p is the correlation with the "
+        "flipped kernel and the same dilation, padded by d(K - 1) - p samples.",
         idea="Output o reads sample i with weight t exactly if i = o + d t - p, which is "
         "o = i + d (K - 1 - t) - (d (K - 1) - p).",
     ),
@@ -187,8 +186,8 @@ THEOREMS = (
         sentence="If a layer is padded with q zeros before its input and p after it, its adjoint "
         "is the correlation with the flipped kernel, padded by K - 1 - q before and K - 1 - p "
         "after.",
-        idea="Each side of the full adjoint loses the rows of the samples that were padding, so "
-        "that the two sides do not influence each other.",
+        idea="Output o reads sample i with weight t exactly if o = i + (K - 1 - t) - (K - 1 - q), "
+        "so that the padding before depends on q only; reversing all axes gives the same for p.",
     ),
     Theorem(
         "adjoint-stride-dilation",
@@ -358,9 +357,9 @@ THEOREMS = (
         source="Golub & Van Loan, Matrix Computations",
         counter=Equality("a same-padded layer with three taps is self-adjoint", _symmetric),
         chapter=ADJOINTS,
-        sentence="Reversing the input and the output of the adjoint replaces the flipped kernel by "
-        "the kernel itself, so that the square matrix of a layer is symmetric about its "
-        "anti-diagonal.",
+        sentence="Reversing the input and the output of the adjoint replaces the flipped kernel "
+        "by the kernel itself, so that the matrix of a layer that keeps the size of its input is "
+        "symmetric about its anti-diagonal.",
         idea="A Toeplitz matrix depends on o - i only, and the reversals turn i - o into o - i.",
     ),
 )

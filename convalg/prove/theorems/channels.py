@@ -316,8 +316,8 @@ THEOREMS = (
         (Equality("valid depthwise layers commute", _commuting_depthwise),),
         counter=Equality("pointwise layers with two channels commute", _commuting_channels),
         chapter=CHANNELS,
-        sentence="Two valid depthwise layers can be exchanged, but in general not two layers that "
-        "mix channels.",
+        sentence="Two valid depthwise layers of stride 1 can be exchanged, but in general not two "
+        "layers that mix channels.",
         idea="Each channel is a product of two layers with one channel, which commute; matrices of "
         "channels do not.",
     ),

@@ -203,7 +203,8 @@ THEOREMS = (
         counter=Equality("the paddings of two layers are added", _padded_twice, "w"),
         chapter=COMPOSITION,
         sentence="Two full layers are one full layer, and padding before the first of two layers "
-        "is padding of the merged layer, but padding between the layers cannot be merged.",
+        "is padding of the merged layer, but padding between the layers cannot be merged in "
+        "general.",
         idea="A full layer has no further outputs that are not zero, so that nothing is lost; a "
         "padding between the layers replaces outputs of the first layer by zeros.",
     ),
@@ -227,8 +228,7 @@ THEOREMS = (
         (Equality("valid layers with any two dilations commute", _commuting_dilations),),
         counter=Equality("a layer of stride 2 and one of stride 1 commute", _commuting_strides),
         chapter=COMPOSITION,
-        sentence="Two valid layers of stride 1 can be exchanged, with whatever dilations they "
-        "have.",
+        sentence="Two valid layers of stride 1 can be exchanged, whatever their dilations are.",
         idea="Both orders read sample o + d a + e b with the weight w[a] v[b].",
     ),
     Theorem(
@@ -267,7 +267,7 @@ THEOREMS = (
         ),
         chapter=COMPOSITION,
         sentence="A correlation whose kernel is zero except at tap c shifts its input by p - c "
-        "samples and multiplies it by the weight at this tap.",
+        "samples to higher indices and multiplies it by the weight at this tap.",
         idea="Output o is w[c] x[o + c - p].",
     ),
     Theorem(

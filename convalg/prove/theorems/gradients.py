@@ -52,9 +52,9 @@ def _image() -> Sides:
 
 
 def _image_strided() -> Sides:
-    layer = correlation((n, m), kernel(K, L), stride=s)
+    layer = correlation((n, m), kernel(K, L), stride=s, padding=p)
     x = kernel(n, m, name="x")
-    gradient = correlation((n, m), kernel(*layer.out_shape, name="g"), dilation=s)
+    gradient = correlation((n, m), kernel(*layer.out_shape, name="g"), dilation=s, padding=p)
     rows, columns = gradient.out_shape
     kept = crop((rows, columns), ((0, rows - K), (0, columns - L)))
     return layer.by_kernel(x).T, kept @ gradient.by_kernel(x)

@@ -224,8 +224,9 @@ THEOREMS = (
             dilation=d,
         ),
         chapter=SIZES,
-        sentence="A layer with padding q before its input and p after it has as many outputs as "
-        "the stride fits between the first and the last window, plus one.",
+        sentence="For a layer with padding q before its input and p after it, the number of "
+        "outputs is one more than the number of strides that fit between the end of the first "
+        "window and the end of the padded input.",
         idea="The last window that is inside starts at the largest multiple of s that is at most "
         "n + q + p - d (K - 1) - 1.",
     ),
@@ -245,8 +246,8 @@ THEOREMS = (
             f"{COUNT} without the dilation", n + K - 1, before=REACH, after=REACH, dilation=d
         ),
         chapter=SIZES,
-        sentence="A full layer has one output for each position at which at least one tap reads "
-        "the input, which are n + d(K - 1) at stride 1.",
+        sentence="At stride 1, a full layer has n + d(K - 1) outputs, one for each position at "
+        "which the span of its kernel overlaps the input.",
         idea="The padding adds 2 d (K - 1) samples, of which a window covers d (K - 1) besides its "
         "first one.",
     ),
@@ -435,7 +436,8 @@ THEOREMS = (
         chapter=SIZES,
         sentence="A layer of stride s with s + 2p taps and padding p divides a multiple of s by s, "
         "and its transposed layer multiplies every size by s.",
-        idea="The padding makes up for the taps beyond s, so that the windows tile the input.",
+        idea="The n windows cover s (n - 1) + s + 2p = s n + 2p samples, which is the size of the "
+        "padded input.",
     ),
     Theorem(
         "size-strides",

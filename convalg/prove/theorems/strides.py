@@ -9,14 +9,15 @@ from convalg.kernels import kernel
 from convalg.operators.convolution import convolution, correlation, transposed_correlation
 from convalg.operators.dense import identity
 from convalg.operators.padding import crop
+from convalg.operators.rearrange import reshape
 from convalg.operators.sampling import downsample, upsample
 from convalg.operators.shifts import shift
-from convalg.operators.tree import Operator, add
+from convalg.operators.tree import Operator, add, kron
 from convalg.prove.theorems.chapters import STRIDES
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.size import sizes
 
-n, m, K, L, M, p, s, r, d, e, c, k = sizes("n m K L M p s r d e c k")
+n, m, K, L, M, p, q, s, r, d, e, c, k = sizes("n m K L M p q s r d e c k")
 VAIDYANATHAN = "Vaidyanathan, Multirate Systems and Filter Banks, 1993"
 
 
@@ -74,6 +75,17 @@ def _shift_by_one() -> Sides:
     return kept @ shift(n, 1), shift(kept.out_shape, 1) @ kept
 
 
+def _phase(size: Size, step: Size, first: Size) -> Operator:
+    """Return the operator that keeps samples c, c + s, ... of s m samples, for c < s."""
+    return upsample(size, step).T @ crop(step * size, ((first, step - 1 - first),))
+
+
+def _column() -> Sides:
+    """Phase c of s m samples, and column c of the array of these samples."""
+    column = kron(identity(m), crop(s, ((c, s - 1 - c),)))
+    return reshape(m, (m, 1)) @ _phase(m, s, c), column @ reshape(s * m, (m, s))
+
+
 def _phases(step: int) -> Sides:
     """The sum of U_{s,c} D_{s,c} over the phases c."""
     kept = [downsample(n, step, offset=phase) for phase in range(step)]
@@ -85,16 +97,17 @@ def _one_phase() -> Sides:
     return kept.T @ kept, identity(n)
 
 
+def _dense(first: Size) -> Sides:
+    """A strided layer, and every s-th output of the layer of stride 1 from a first one on."""
+    strided = correlation(n, kernel(K), stride=s, padding=((q, p),), dilation=d)
+    dense = correlation(n, kernel(K), padding=((q, p),), dilation=d)
+    return strided, downsample(dense.out_shape, s, offset=first) @ dense
+
+
 def _dense_2d() -> Sides:
-    options = {"padding": p, "dilation": d}
-    dense = correlation((n, m), kernel(K, L), **options)
-    strided = correlation((n, m), kernel(K, L), stride=s, **options)
+    dense = correlation((n, m), kernel(K, L), padding=p)
+    strided = correlation((n, m), kernel(K, L), stride=s, padding=p)
     return strided, downsample(dense.out_shape, s) @ dense
-
-
-def _dense_from_one() -> Sides:
-    dense = correlation(n, kernel(K))
-    return correlation(n, kernel(K), stride=2), downsample(dense.out_shape, 2, offset=1) @ dense
 
 
 def _noble_down(spread: Size) -> Sides:
@@ -126,11 +139,6 @@ def _noble_up_without_dilation() -> Sides:
     return upsample(n, 2) @ low, high @ inserted
 
 
-def _phase(size: Size, step: Size, first: Size) -> Operator:
-    """Return the operator that keeps samples c, c + s, ... of s m samples, for c < s."""
-    return upsample(size, step).T @ crop(step * size, ((first, step - 1 - first),))
-
-
 def _dilated_phase() -> Sides:
     """Phase c < d of a dilated layer is a layer of dilation 1 on phase c of the input."""
     layer = correlation(d * m, kernel(K), dilation=d)
@@ -143,13 +151,12 @@ def _dilated_other_phase() -> Sides:
     return downsample(layer.out_shape, 2) @ layer, correlation(m, kernel(K)) @ kept
 
 
-def _polyphase_taps() -> Sides:
+def _polyphase_taps(kept: Size) -> Sides:
     """The taps c, c + s, ... of a strided layer with s M taps, on s m samples."""
     x = kernel(s * m, name="x")
     layer = correlation(s * m, kernel(s * M), stride=s).by_kernel(x)
-    taps = _phase(M, s, c).T
     dense = correlation(s * m, kernel(M, name="u"), dilation=s).by_kernel(x)
-    return layer @ taps, _phase(m - M + 1, s, c) @ dense
+    return layer @ _phase(M, s, c).T, _phase(m - M + 1, s, kept) @ dense
 
 
 def _polyphase(step: int) -> Sides:
@@ -253,32 +260,40 @@ THEOREMS = (
     ),
     Theorem(
         "phases",
-        tuple(
-            Equality(
-                f"the {step} phases of a signal, each upsampled to its own indices, sum to the "
-                f"signal",
-                partial(_phases, step),
-            )
-            for step in (2, 3, 4)
+        (
+            Equality("phase c is column c of the array of m rows and s columns", _column),
+            *(
+                Equality(
+                    f"the {step} phases of a signal, each upsampled to its own indices, sum to the "
+                    f"signal",
+                    partial(_phases, step),
+                )
+                for step in (2, 3, 4)
+            ),
         ),
         source=VAIDYANATHAN,
         counter=Equality("one of two phases is the whole signal", _one_phase),
         chapter=STRIDES,
-        sentence="A signal is the sum of its s phases, each of which contains every s-th sample "
-        "from an offset of its own and zeros elsewhere.",
+        sentence="The s phases of s m samples are the columns of an array of m rows that contains "
+        "the samples in row-major order, and 2, 3 or 4 phases, each written back to its own "
+        "indices, sum to the signal.",
         idea="Every index has exactly one remainder modulo s.",
     ),
     Theorem(
-        "stride-2d",
+        "stride-downsampling",
         (
             Equality(
-                "a padded, dilated and strided layer is the layer of stride 1, then downsampling "
-                "on both axes",
+                "a padded, dilated and strided layer is the layer of stride 1, then downsampling",
+                lambda: _dense(0),
+            ),
+            Equality(
+                "a strided two-dimensional layer is the layer of stride 1, then downsampling on "
+                "both axes",
                 _dense_2d,
             ),
         ),
         counter=Equality(
-            "a layer of stride 2 keeps the odd outputs of the layer of stride 1", _dense_from_one
+            "a strided layer starts with output 1 of the layer of stride 1", lambda: _dense(1)
         ),
         chapter=STRIDES,
         sentence="A strided layer computes every s-th output of the layer of stride 1 on each "
@@ -322,8 +337,8 @@ THEOREMS = (
         chapter=STRIDES,
         sentence="A layer can be moved after upsampling by s if its dilation and its padding are "
         "multiplied by s.",
-        idea="The dilated kernel reads only indices with the same remainder modulo s: all of them "
-        "are zero between the samples, and at the samples they are the ones of the layer.",
+        idea="Between the samples, all indices that the dilated kernel reads are zero; at a "
+        "sample, they are those that the layer reads, multiplied by s.",
     ),
     Theorem(
         "dilation-phases",
@@ -344,27 +359,39 @@ THEOREMS = (
         idea="Output d o + c reads the samples d (o + t) + c, which are samples o + t of phase c.",
     ),
     Theorem(
-        "polyphase",
+        "polyphase-taps",
         (
             Equality(
                 "the taps c, c + s, ... of a strided layer are a layer of dilation s, of which "
                 "phase c is kept",
-                _polyphase_taps,
+                lambda: _polyphase_taps(c),
             ),
-            *(
-                Equality(
-                    f"a layer of stride {step} is a sum over its {step} phases",
-                    partial(_polyphase, step),
-                    "w",
-                )
-                for step in (2, 3)
-            ),
+        ),
+        source=f"{VAIDYANATHAN}, polyphase representation",
+        counter=Equality(
+            "the taps c, c + s, ... belong to phase 0 of this layer", lambda: _polyphase_taps(0)
+        ),
+        chapter=STRIDES,
+        sentence="The taps of a strided layer with the same remainder c by the stride are a layer "
+        "whose dilation is the stride, and of which only phase c is kept.",
+        idea="Tap s b + c of output o reads sample s o + s b + c, which tap b of the dilated layer "
+        "reads for its output s o + c.",
+    ),
+    Theorem(
+        "polyphase",
+        tuple(
+            Equality(
+                f"a layer of stride {step} is a sum over its {step} phases",
+                partial(_polyphase, step),
+                "w",
+            )
+            for step in (2, 3)
         ),
         source=f"{VAIDYANATHAN}, polyphase representation",
         counter=Equality("one of two phases is the whole layer", _polyphase_one, "w"),
         chapter=STRIDES,
-        sentence="A layer of stride s is the sum of s layers of stride 1, one for each phase of "
-        "the input, whose kernels are the phases of its kernel.",
+        sentence="A layer of stride 2 or 3, whose kernel has a multiple of that many taps, is the "
+        "sum of 2 or 3 layers of stride 1, one for each phase of the input and of the kernel.",
         idea="Tap s b + c of output o reads sample s (o + b) + c, which is sample o + b of phase "
         "c.",
     ),
@@ -382,8 +409,8 @@ THEOREMS = (
             "each phase is a correlation with these taps", lambda: _sub_pixel(is_flipped=False)
         ),
         chapter=STRIDES,
-        sentence="Each of the r phases of the output of a transposed layer of stride r is a layer "
-        "of stride 1 on the small input, with every r-th tap of the kernel.",
+        sentence="Each of the r phases of the output of a transposed layer of stride r with r M "
+        "taps is a layer of stride 1 on the small input, with every r-th tap of the kernel.",
         idea="Output r o + c receives w[r b + c] x[o - b] for each b, and nothing from other taps.",
     ),
 )
