@@ -7,6 +7,8 @@ from convalg.kernels import flip, kernel
 from convalg.operators.convolution import convolution, correlation
 from convalg.operators.dense import identity
 from convalg.operators.padding import crop, pad
+from convalg.operators.pooling import sum_pool
+from convalg.operators.rearrange import reshape
 from convalg.operators.sampling import downsample
 from convalg.operators.shifts import flip_axes
 from convalg.operators.tree import Operator, kron
@@ -142,6 +144,49 @@ def _not_separable() -> Sides:
     dense = kron(correlation(n, u), correlation(m, v))
     both = kron(correlation(n, u, stride=2), correlation(m, v))
     return both, downsample(dense.out_shape, (1, 2)) @ dense
+
+
+def _row_kernel() -> Sides:
+    """A layer with the kernel (1, K), and the layer of an image with a single row."""
+    image = correlation((n, m), kernel(1, K), stride=(1, s), padding=(0, p))
+    row = correlation((1, m), kernel(1, K), stride=(1, s), padding=(0, p))
+    (_, width) = image.out_shape
+    rows = kron(identity(n), row) @ reshape((n, m), (n, 1, m))
+    return image, reshape((n, 1, width), (n, width)) @ rows
+
+
+def _column_kernel() -> Sides:
+    """A layer with the kernel (K, 1), and the layer of an image with a single column."""
+    image = correlation((n, m), kernel(K, 1), stride=(s, 1), padding=(p, 0))
+    column = correlation((n, 1), kernel(K, 1), stride=(s, 1), padding=(p, 0))
+    (height, _) = image.out_shape
+    columns = kron(column, identity(m)) @ reshape((n, m), (n, 1, m))
+    return image, reshape((height, 1, m), (height, m)) @ columns
+
+
+def _other_axis() -> Sides:
+    image = correlation((n, n), kernel(1, 2), padding=((0, 0), (0, 1)))
+    columns = correlation((n, n), kernel(2, 1), padding=((0, 1), (0, 0)))
+    x = kernel(n, n, name="x")
+    return image.by_kernel(x), columns.by_kernel(x) @ reshape((1, 2), (2, 1))
+
+
+def _parallel() -> Sides:
+    """The sum of two layers with the two kernels of an array, and the layer of their sum."""
+    x = kernel(n, name="x")
+    layer = correlation(n, kernel(K), stride=s, padding=p, dilation=d).by_kernel(x)
+    first, second = (reshape((1, K), K) @ crop((2, K), ((row, 1 - row), (0, 0))) for row in (0, 1))
+    total = reshape((1, K), K) @ sum_pool((2, K), (2, 1))
+    return layer @ first + layer @ second, layer @ total
+
+
+def _parallel_dilations() -> Sides:
+    x = kernel(n, name="x")
+    layer = correlation(n, kernel(2), padding=((0, 1),)).by_kernel(x)
+    other = correlation(n, kernel(2), padding=((0, 2),), dilation=2).by_kernel(x)
+    first, second = (reshape((1, 2), 2) @ crop((2, 2), ((row, 1 - row), (0, 0))) for row in (0, 1))
+    total = reshape((1, 2), 2) @ sum_pool((2, 2), (2, 1))
+    return layer @ first + other @ second, layer @ total
 
 
 THEOREMS = (
@@ -310,5 +355,44 @@ THEOREMS = (
         "the rows and then a pass over the columns, each with the stride of its own axis.",
         idea="The index formula has one equation per axis, so that the matrix is a Kronecker "
         "product of one matrix per axis.",
+    ),
+    Theorem(
+        "kernel-of-one-row",
+        (
+            Equality(
+                "a layer whose kernel is a row applies the layer of a single row to each row",
+                _row_kernel,
+            ),
+            Equality(
+                "a layer whose kernel is a column applies the layer of a single column to each "
+                "column",
+                _column_kernel,
+            ),
+        ),
+        counter=Equality("a row kernel and a column kernel with the same weights", _other_axis),
+        chapter=COMPOSITION,
+        sentence="A two-dimensional layer whose kernel has a single row is the same "
+        "one-dimensional layer on every row, and the Kronecker product of an identity and the "
+        "matrix of this layer.",
+        idea="On an axis with one tap and stride 1, output o reads index o only.",
+    ),
+    Theorem(
+        "parallel-layers",
+        (
+            Equality(
+                "two layers with the same options and the same input are one layer with the sum of "
+                "their kernels",
+                _parallel,
+            ),
+        ),
+        source="Ding et al., RepVGG",
+        counter=Equality(
+            "two layers with different dilations are one layer with the sum of their kernels",
+            _parallel_dilations,
+        ),
+        chapter=COMPOSITION,
+        sentence="The sum of two layers that have the same input and the same options is one "
+        "layer, whose kernel is the sum of the two kernels.",
+        idea="The output is linear in the kernel as well as in the input.",
     ),
 )
