@@ -121,8 +121,8 @@ def padding_after(axis: Axis) -> Any:
     least = axis.after
     if all(isinstance(v, int) for v in (axis.before, least)):
         return min(max(axis.before, least), least + axis.stride - 1)
-    if axis.stride == 1 or not isinstance(axis.stride, int):
-        return least if axis.stride == 1 else axis.before
+    if axis.stride == 1:
+        return least
     # With symbolic sizes, the padding that gives the output size of the axis as an expression.
     steps: Any = axis.out_size - 1
     unrounded = steps.replace(lambda v: v.func.__name__ == "floor", lambda v: v.args[0])
@@ -133,7 +133,7 @@ def padding_after(axis: Axis) -> Any:
         )
         if (counted - axis.out_size).expand() == 0:
             return candidate
-    return least
+    return least if isinstance(axis.stride, int) else axis.before
 
 
 def _symmetric(pairs: Sequence[tuple[Size, Size]]) -> list[object]:

@@ -351,6 +351,8 @@ def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> V
         except ArgumentError:
             continue  # No operator exists with these numbers.
         own = Domain.of(*sides)
+        # In the order of the whole claim, so that the same counterexample is the smallest.
+        own = replace(own, symbols=tuple(v for v in domain.symbols if v in own.symbols))
         if own.symbols:
             verdict = _decide_family(sides[0], sides[1], claim, own, scope=scope)
         else:

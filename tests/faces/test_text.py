@@ -54,3 +54,10 @@ def test_a_long_line_keeps_its_ends() -> None:
     assert line.startswith("diagonal([7, 1000")
     assert line.endswith(", 8])")
     assert " ... " in line
+
+
+def test_an_asymmetric_padding_is_printed_for_a_symbolic_stride_too() -> None:
+    n, s, p, q = ca.sizes("n s p q")
+    layer = ca.correlation(n, ca.kernel(3), stride=s, padding=((q, p),))
+    assert "padding=((q, p),)" in one_line(layer)
+    assert "padding=p" in one_line(ca.correlation(n, ca.kernel(3), stride=s, padding=p))

@@ -47,6 +47,24 @@ def swept_letters(sides: Sides) -> set[str]:
     return found
 
 
+def multiplied_letters(sides: Sides) -> set[str]:
+    """Letters in products with other letters, other than strides and dilations."""
+    swept = swept_letters(sides)
+    found: set[str] = set()
+    for side in sides:
+        for leaf in leaves(side):
+            owners = [leaf, leaf.geometry] if hasattr(leaf, "geometry") else [leaf]
+            sizes = [size for owner in owners for size in (*owner.in_shape, *owner.out_shape)]
+            sizes += getattr(leaf.geometry, "kernel_shape", ()) if len(owners) > 1 else ()
+            for size in sizes:
+                for part in sympy.expand(size).atoms(sympy.Mul, sympy.Pow):
+                    factors = part.as_powers_dict()
+                    own = {b.name: e for b, e in factors.items() if isinstance(b, sympy.Symbol)}
+                    own = {name: e for name, e in own.items() if name not in swept}
+                    found |= set(own) if sum(own.values()) > 1 else set()
+    return found
+
+
 def small_sizes(sides: Sides, largest: int | None = None) -> Iterator[dict[str, int]]:
     """All small sizes by their sum, then in the order of the letters: strides in 1..3."""
     names = symbols_of(sides)
@@ -262,6 +280,8 @@ def _swapped(leaf: Any) -> Iterator[tuple[str, ca.Operator]]:
         one, other = getattr(first, name), getattr(second, name)
         if one != other:
             axes = (replace(first, **{name: other}), replace(second, **{name: one}))
+            if any(a.after != 0 and getattr(a.after, "is_nonpositive", False) for a in axes):
+                continue  # No layer has a negative padding.
             yield f"{name} of the axes swapped", _with_axes(leaf, axes)
 
 

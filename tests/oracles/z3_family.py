@@ -91,17 +91,19 @@ def read(axis: Any, o: Any, t: Any) -> tuple[Any, Any]:
     return z3.And(within(o, axis.out_size), within(t, axis.taps), is_read), column
 
 
-def output_of(axis: Any, i: Any, t: Any) -> tuple[Any, Any]:
-    """The output whose tap t reads input i: o = (i - d t + p) / s."""
-    _need_zeros(axis)
-    whole, o = divided(i - axis.dilation * t + number(axis.padding), axis.stride)
+def output_of(axis: Any, i: Any, t: Any, wraps: int | None = None) -> tuple[Any, Any]:
+    """The output whose tap t reads input i: o = (i - d t + p) / s, with i some periods further."""
+    _need_zeros(axis, wraps)
+    raw = i + (wraps or 0) * number(axis.in_size)
+    whole, o = divided(raw - axis.dilation * t + number(axis.padding), axis.stride)
     return z3.And(whole, *_boxed(axis, o, t, i)), o
 
 
-def tap_of(axis: Any, o: Any, i: Any) -> tuple[Any, Any]:
-    """The tap by which output o reads input i: t = (i - s o + p) / d."""
-    _need_zeros(axis)
-    whole, t = divided(i - axis.stride * o + number(axis.padding), axis.dilation)
+def tap_of(axis: Any, o: Any, i: Any, wraps: int | None = None) -> tuple[Any, Any]:
+    """The tap by which output o reads input i: t = (i - s o + p) / d, as above."""
+    _need_zeros(axis, wraps)
+    raw = i + (wraps or 0) * number(axis.in_size)
+    whole, t = divided(raw - axis.stride * o + number(axis.padding), axis.dilation)
     return z3.And(whole, *_boxed(axis, o, t, i)), t
 
 
@@ -109,8 +111,8 @@ def _boxed(axis: Any, o: Any, t: Any, i: Any) -> list[Any]:
     return [within(o, axis.out_size), within(t, axis.taps), within(i, axis.in_size)]
 
 
-def _need_zeros(axis: Any) -> None:
-    if axis.boundary != "zeros":
+def _need_zeros(axis: Any, wraps: int | None) -> None:
+    if axis.boundary != "zeros" and (axis.boundary != "circular" or wraps is None):
         raise OutsideError(f"the inverse of the boundary {axis.boundary}")
 
 
@@ -121,6 +123,11 @@ class Fixed:
     leaf: Any
     turned: bool
     taps: tuple[int, ...] | None = None
+    wraps: tuple[int, ...] = ()
+    """By how many periods each axis is continued, where an index is computed from an input."""
+
+    def _periods(self) -> tuple[int | None, ...]:
+        return self.wraps or (None,) * len(self.leaf.geometry.axes)
 
     def local(self, labels: Labels) -> list[Any]:
         """The index of the kernel (channels first) that is at work."""
@@ -142,10 +149,12 @@ class Fixed:
             row = _reshaped(row, self._side(rows=True), self._side(rows=True, inner=True))
         lead = int(geometry.has_channels)
         conditions, column = self._channels(row, local) if lead else ([], [])
-        step = output_of if self.turned else read
         taps = local[2 * lead :]
-        for axis, index, tap in zip(geometry.axes, row[lead:], taps, strict=True):
-            condition, found = step(axis, index, tap)
+        for axis, index, tap, wrap in zip(
+            geometry.axes, row[lead:], taps, self._periods(), strict=True
+        ):
+            step = output_of(axis, index, tap, wrap) if self.turned else read(axis, index, tap)
+            condition, found = step
             conditions.append(condition)
             column.append(found)
         if isinstance(self.leaf, Selection):
@@ -154,10 +163,15 @@ class Fixed:
 
     def member(self, row: list[Any], column: list[Any], labels: Labels) -> Any:
         """Whether these labels join a row and a column."""
+        if self.turned and isinstance(self.leaf, Selection) and self._has_border():
+            return Fixed(self.leaf, False, self.taps).member(column, row, labels)
         if self.taps is None and isinstance(self.leaf, Selection):
             return self._summed(row, column)
         condition, found = self.forward(row, labels)
         return z3.And(condition, *(a == b for a, b in zip(found, column, strict=True)))
+
+    def _has_border(self) -> bool:
+        return any(axis.boundary != "zeros" for axis in self.leaf.geometry.axes)
 
     def _side(self, *, rows: bool, inner: bool = False) -> tuple[Any, ...]:
         owner = self.leaf.geometry if inner else self.leaf
@@ -196,43 +210,76 @@ class Fixed:
             return self._patches_turned(row, inputs)
         conditions, column = [], []
         if lead:
-            if geometry.groups != 1:
-                raise OutsideError("the patches of groups")
+            start, each = self._group_of(row[0])
             conditions += [within(row[0], geometry.out_channels)]
-            conditions += [within(inputs[0], geometry.in_channels)]
-            column += [row[0], inputs[0]]
-        for axis, o, i in zip(geometry.axes, row[lead:], inputs[lead:], strict=True):
-            condition, tap = tap_of(axis, o, i)
+            conditions += [inputs[0] >= start, inputs[0] < start + each]
+            column += [row[0], inputs[0] - start]
+        for axis, o, i, wrap in zip(
+            geometry.axes, row[lead:], inputs[lead:], self._periods(), strict=True
+        ):
+            condition, tap = tap_of(axis, o, i, wrap)
             conditions.append(condition)
             column.append(tap)
         return z3.And(*conditions), column
 
     def _patches_turned(self, row: list[Any], inputs: list[Any]) -> Step:
         geometry = self.leaf.geometry
-        if geometry.has_channels:
-            raise OutsideError("the adjoint of patches with channels")
-        triples = zip(geometry.axes, inputs, row, strict=True)
-        steps = [output_of(axis, i, t) for axis, i, t in triples]
-        return z3.And(*(condition for condition, _ in steps)), [found for _, found in steps]
+        lead = int(geometry.has_channels)
+        conditions, column = [], []
+        if lead:
+            start, each = self._group_of(row[0])
+            conditions = [within(row[0], geometry.out_channels), *_bounds(row[1], each)]
+            conditions.append(inputs[0] == start + row[1])
+            column = [row[0]]
+        each_axis = zip(geometry.axes, inputs[lead:], row[2 * lead :], self._periods(), strict=True)
+        steps = [output_of(axis, i, t, wrap) for axis, i, t, wrap in each_axis]
+        conditions += [condition for condition, _ in steps]
+        return z3.And(*conditions), column + [found for _, found in steps]
+
+    def _group_of(self, output: Any) -> tuple[Any, Any]:
+        """The first input channel that an output channel reads, and how many it reads."""
+        geometry = self.leaf.geometry
+        _, outputs, inputs = geometry.channels
+        if geometry.groups == 1:
+            return z3.IntVal(0), number(inputs)
+        if outputs == inputs == 1:
+            return output, z3.IntVal(1)
+        if isinstance(outputs, int) and isinstance(inputs, int):
+            return output / outputs * inputs, z3.IntVal(inputs)
+        raise OutsideError(f"groups of {outputs} channels")
 
     def _patches_of_adjoint(self, row: list[Any], outputs: list[Any]) -> Step:
-        """Rows are inputs of the layer, the label is one of its outputs."""
+        """Rows are inputs of the layer or, where turned, taps; the label is one of its outputs."""
         geometry = self.leaf.geometry
-        if geometry.has_channels or self.turned:
+        if geometry.has_channels:
             raise OutsideError("patches of an adjoint layer with channels")
+        step = read if self.turned else tap_of
         triples = zip(geometry.axes, outputs, row, strict=True)
-        steps = [tap_of(axis, o, i) for axis, o, i in triples]
+        steps = [step(axis, o, index) for axis, o, index in triples]
         return z3.And(*(condition for condition, _ in steps)), [found for _, found in steps]
+
+
+def _bounds(index: Any, size: Any) -> list[Any]:
+    return [index >= 0, index < size]
 
 
 def _reshaped(index: list[Any], before: tuple[Any, ...], after: tuple[Any, ...]) -> list[Any]:
-    """An index in another shape, where only axes of one sample come or go."""
+    """An index in another shape: of numbers, or where only axes of one sample come or go."""
     if before == after:
         return index
     kept = [k for k, size in enumerate(before) if size != 1]
     places = [k for k, size in enumerate(after) if size != 1]
     if [before[k] for k in kept] != [after[k] for k in places]:
-        raise OutsideError(f"a reshape of {before} to {after}")
+        if not all(isinstance(size, int) for size in (*before, *after)):
+            raise OutsideError(f"a reshape of {before} to {after}")
+        flat = z3.IntVal(0)
+        for value, size in zip(index, before, strict=True):
+            flat = flat * size + value
+        found = []
+        for size in reversed(after):
+            found.insert(0, flat % size)
+            flat = flat / size
+        return found
     found = [z3.IntVal(0)] * len(after)
     for k, place in zip(kept, places, strict=True):
         found[place] = index[k]
@@ -316,7 +363,13 @@ def _expanded_leaf(leaf: Any, turned: bool) -> Expanded:
             Convolution(weights=SymbolicKernel(name=name))
             | Patches(values=SymbolicKernel(name=name))
         ):
-            yield Polynomial.of(1), (name,), Fixed(leaf, turned)
+            inverts = turned or isinstance(leaf, Patches)
+            periods = [
+                (-1, 0, 1) if inverts and axis.boundary == "circular" else (0,)
+                for axis in leaf.geometry.axes
+            ]
+            for wraps in product(*periods):
+                yield Polynomial.of(1), (name,), Fixed(leaf, turned, None, wraps)
         case Convolution(weights=weights):
             for index, value in np.ndenumerate(weights):
                 yield Polynomial.of(value), (), Fixed(leaf, turned, index)
@@ -381,6 +434,8 @@ def difference(first: ca.Operator, second: ca.Operator) -> Iterator[list[Any]]:
                 weighed = z3.If(formula, z3.RealVal(str(Fraction(value) * sign)), z3.RealVal(0))
                 counts.setdefault((*sorted(names), "|", *monomial), []).append(weighed)
     limits = domain((first, second))
+    for indices, shape in ((row, first.out_shape), (column, first.in_shape)):
+        limits += [within(index, size) for index, size in zip(indices, shape, strict=True)]
     for parts in counts.values():
         yield [*limits, z3.Sum(parts) != 0]
 

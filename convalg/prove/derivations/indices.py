@@ -230,6 +230,9 @@ def _leads_with_minus(value: object) -> bool:
 def _signed(factor: sympy.Expr, name: str, *, first: bool) -> str:
     negative = bool(factor.could_extract_minus_sign())
     size = sympy.expand(-factor if negative else factor)
+    if size.is_Add and not name:
+        # A term of a sum that is a product, such as -d (K - 1), is not expanded after its sign.
+        size = -factor if negative else factor
     magnitude = size_latex(size)
     if name:
         multiple = f"({magnitude}) {name}" if size.is_Add else f"{magnitude} {name}"
@@ -283,8 +286,22 @@ def _closed(value: Size) -> str:
     return f"({formula})" if getattr(value, "is_Add", False) else formula
 
 
+def _shorter(size: Size) -> Size:
+    """Return a size, or the expanded size if that is shorter."""
+    if not is_symbolic(size):
+        return size
+    expanded = sympy.expand(size)
+    return expanded if sympy.count_ops(expanded) < sympy.count_ops(size) else size
+
+
 def shape_latex(shape: tuple[Size, ...]) -> str:
-    """Return the space of arrays of a shape as LaTeX."""
+    """Return the space of arrays of a shape as LaTeX, with short formulas for the sizes.
+
+    >>> import convalg as ca
+    >>> n, p = ca.sizes("n p")
+    >>> shape_latex((3 * n - 2 * (n - p), 4))
+    '\\\\mathbf{R}^{(n + 2 p) \\\\times 4}'
+    """
     write = _closed if len(shape) > 1 else size_latex
-    sizes = " \\times ".join(map(write, shape))
+    sizes = " \\times ".join(write(_shorter(size)) for size in shape)
     return f"\\mathbf{{R}}^{{{sizes}}}"

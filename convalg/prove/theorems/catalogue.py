@@ -9,7 +9,17 @@ from functools import cache
 
 from convalg.errors import ArgumentError
 from convalg.parallel import each
-from convalg.prove.theorems import arithmetic, layers, operators
+from convalg.prove.theorems import (
+    adjoint_layers,
+    arithmetic,
+    channels,
+    compositions,
+    gradients,
+    layers,
+    operators,
+    sizes,
+    strides,
+)
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import Verdict
 
@@ -63,7 +73,17 @@ def _timed(name: str) -> tuple[Verdict, float]:
 @cache
 def _all() -> dict[str, Theorem]:
     catalogue: dict[str, Theorem] = {}
-    for room in (operators, arithmetic, layers):
+    for room in (
+        operators,
+        arithmetic,
+        layers,
+        sizes,
+        adjoint_layers,
+        gradients,
+        compositions,
+        strides,
+        channels,
+    ):
         for theorem in room.THEOREMS:
             assert theorem.name not in catalogue, theorem.name
             catalogue[theorem.name] = theorem

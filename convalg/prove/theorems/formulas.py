@@ -9,7 +9,9 @@ subscript `p` without a value means that the padding is the symbol p:
   input x; `\\tilde{B}_{K}(x)` for a convolution, `B_{K}^{*}(x)` for the adjoint of a layer;
 - `P_{p}` padding (a negative one crops), `R_{p}` cropping, `S_{k}` a shift by k;
 - `D_{s}` downsampling to every s-th sample (`D_{s,\\,c}`: from sample c on), `U_{s}^{n}` its
-  adjoint, upsampling with zeros to n samples (up to the last sample where n is not printed);
+  adjoint, upsampling with zeros to n samples (up to the last sample where n is not printed), with
+  one s and one c per axis in parentheses where they are not the same for all axes;
+- `V_{n \\times m}` the reshape to this shape, in row-major order;
 - `I_{n}` the identity, `J_{n}` the reversal, `\\operatorname{sum}_{K}` sum pooling;
 - `\\otimes` the Kronecker product.
 
@@ -134,7 +136,8 @@ def _part_of(side: Operator) -> tuple[Operator, list[tuple[Any, Any]]] | None:
 
 def _applied(operator: Operator, argument: str) -> str:
     product = operator_latex(operator)
-    return f"({product})\\, {argument}" if isinstance(operator, Sum) else f"{product}\\, {argument}"
+    closed = f"({product})" if isinstance(operator, (Sum, Kron)) else product
+    return f"{closed}\\, {argument}"
 
 
 def named_arrays(operators: Iterable[Operator]) -> dict[str, tuple[Any, ...]]:
@@ -307,7 +310,8 @@ def _selection(leaf: Selection) -> str:
     """Return the name of a selection of samples, or its text if it has no name."""
     own = leaf.geometry
     if (own.in_shape, own.out_shape) != (leaf.in_shape, leaf.out_shape):
-        return _text(leaf)
+        is_reshape = all(axis == Axis(axis.in_size, axis.in_size) for axis in leaf.axes)
+        return f"V_{{{_shape(leaf.out_shape)}}}" if is_reshape else _text(leaf)
     if leaf.is_identity:
         return f"I_{{{_shape(leaf.in_shape)}}}"
     axes = leaf.axes
@@ -335,7 +339,10 @@ def _never_positive(value: Size, leaf: Operator) -> bool:
         above = islpy.Set(f"{parameters(value)}{{ : {text(value)} > 0 }}")
         return bool(above.intersect(Domain.of(leaf).points).is_empty())
     except UndecidableError:
-        return bool(getattr(-value, "is_nonnegative", False))
+        if getattr(-value, "is_nonnegative", False):
+            return True
+        limits = (condition.value for condition in Domain.of(leaf).limits)
+        return any((limit + value).expand() == 0 for limit in limits)
 
 
 def _moved(leaf: Selection) -> str:
@@ -356,14 +363,31 @@ def _moved(leaf: Selection) -> str:
 
 
 def _sampled(leaf: Selection) -> str:
-    """Return the name D if every s-th sample of an axis is kept, else an empty string."""
-    (axis, *others) = leaf.axes
-    if others or axis.boundary != "zeros" or not _never_positive(axis.padding, leaf):
+    """Return the name D if every s-th sample of each axis is kept, else an empty string."""
+    if not _is_sampling(leaf) or not all(_keeps_all(axis) for axis in leaf.axes):
         return ""
-    if axis.out_size != -(-(axis.in_size + axis.padding) // axis.stride):
-        return ""
-    offset = [] if axis.padding == 0 else [size_latex(-axis.padding)]
-    return _subscript("D", [size_latex(axis.stride), *offset])
+    return _subscript("D", _steps(leaf.axes))
+
+
+def _keeps_all(axis: Axis) -> bool:
+    """Whether every s-th sample of an axis is kept, up to the last one."""
+    length = axis.in_size + axis.padding
+    return bool(axis.out_size == -(-length // axis.stride) or length - axis.tight_size == 0)
+
+
+def _is_sampling(leaf: Selection) -> bool:
+    return all(
+        axis.taps == 1 and axis.boundary == "zeros" and _never_positive(axis.padding, leaf)
+        for axis in leaf.axes
+    )
+
+
+def _steps(axes: tuple[Axis, ...]) -> list[str]:
+    """Return the distance of the samples that are kept, and the offset of the first one."""
+    offset = []
+    if any(axis.padding != 0 for axis in axes):
+        offset.append(_alike([size_latex(-axis.padding) for axis in axes]))
+    return [_alike([size_latex(axis.stride) for axis in axes]), *offset]
 
 
 def _reversed(axes: tuple[Axis, ...]) -> str:
@@ -375,15 +399,13 @@ def _reversed(axes: tuple[Axis, ...]) -> str:
 def _adjoint(node: Adjoint, image: str) -> str:
     """Return the adjoint of a leaf; the adjoint of a downsampling has its own name."""
     inner = node.operator
-    if isinstance(inner, Selection) and len(inner.axes) == 1 and inner.axes[0].taps == 1:
-        (axis,) = inner.axes
-        if axis.boundary == "zeros" and _never_positive(axis.padding, inner):
-            offset = [] if axis.padding == 0 else [size_latex(-axis.padding)]
-            sampling = _subscript("U", [size_latex(axis.stride), *offset])
-            tight = axis.tight_size - axis.padding
-            length = axis.in_size
-            return sampling if length - tight == 0 else f"{sampling}^{{{size_latex(length)}}}"
-    return image + TRANSPOSED
+    if isinstance(inner, Selection) and _is_sampling(inner):
+        sampling = _subscript("U", _steps(inner.axes))
+        sizes = [(axis.in_size, axis.tight_size - axis.padding) for axis in inner.axes]
+        if all(length - tight == 0 for length, tight in sizes):
+            return sampling
+        return f"{sampling}^{{{_shape(inner.in_shape)}}}"
+    return (f"({image})" if "^" in image else image) + TRANSPOSED
 
 
 def _scaled(node: Scaled, image: str) -> str:

@@ -88,6 +88,8 @@ def test_sizes_are_printed_with_brackets_and_products_with_parentheses() -> None
     assert size_latex((n + 2 * p - K) // 2 + 1) == (
         r"\left\lfloor \frac{n - K}{2} \right\rfloor + p + 1"
     )
+    d = ca.sizes("d")[0]
+    assert size_latex(n - d * (K - 1)) == r"n - d \left(K - 1\right)"
     assert size_latex(sympy.Max(n, K)) == r"\max(n, K)"
     assert shape_latex((n + 1, 3)) == r"\mathbf{R}^{(n + 1) \times 3}"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import convalg as ca
+from convalg.prove.theorems import sizes
 from convalg.prove.theorems.parts import Decided, Length, Positions
 from convalg.prove.theorems.theorem import Part
 
@@ -61,6 +62,7 @@ WRONG: dict[str, Part] = {
     ),
     "parameters": _changed(ca.theorems["parameters"].parts[0], count=K * L),
     "receptive-field": _changed(ca.theorems["receptive-field"].parts[0], width=K + L - 1),
+    **{theorem.name: theorem.counter for theorem in sizes.THEOREMS if theorem.counter},
 }
 """A wrong part for each theorem that is not about two operators."""
 
