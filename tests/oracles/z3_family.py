@@ -264,21 +264,22 @@ def _bounds(index: Any, size: Any) -> list[Any]:
 
 
 def _reshaped(index: list[Any], before: tuple[Any, ...], after: tuple[Any, ...]) -> list[Any]:
-    """An index in another shape: of numbers, or where only axes of one sample come or go."""
+    """An index in another shape: of numbers after the first, or with other axes of one sample."""
     if before == after:
         return index
     kept = [k for k, size in enumerate(before) if size != 1]
     places = [k for k, size in enumerate(after) if size != 1]
     if [before[k] for k in kept] != [after[k] for k in places]:
-        if not all(isinstance(size, int) for size in (*before, *after)):
+        if not all(isinstance(size, int) for size in (*before[1:], *after[1:])):
             raise OutsideError(f"a reshape of {before} to {after}")
-        flat = z3.IntVal(0)
-        for value, size in zip(index, before, strict=True):
+        flat = index[0]
+        for value, size in zip(index[1:], before[1:], strict=True):
             flat = flat * size + value
-        found = []
-        for size in reversed(after):
+        found: list[Any] = []
+        for size in reversed(after[1:]):
             found.insert(0, flat % size)
             flat = flat / size
+        found.insert(0, flat)
         return found
     found = [z3.IntVal(0)] * len(after)
     for k, place in zip(kept, places, strict=True):
