@@ -10,6 +10,7 @@ from functools import cache
 from convalg.errors import ArgumentError
 from convalg.parallel import each
 from convalg.prove.theorems import arithmetic, layers, operators
+from convalg.prove.theorems.chapters import CHAPTERS
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import Verdict
 
@@ -40,6 +41,19 @@ class Catalogue:
 
     def __repr__(self) -> str:
         return f"<{len(self)} theorems: {', '.join(_all())}>"
+
+    def chapters(self) -> dict[str, list[Theorem]]:
+        """Return the theorems of each chapter, in order.
+
+        >>> import convalg as ca
+        >>> chapters = ca.theorems.chapters()
+        >>> list(chapters)[:3], chapters["Foundations"][1].name
+        (['Foundations', 'Sizes', 'Adjoints'], 'flip')
+        """
+        grouped: dict[str, list[Theorem]] = {chapter: [] for chapter in CHAPTERS}
+        for theorem in self:
+            grouped[theorem.chapter].append(theorem)
+        return {chapter: theorems for chapter, theorems in grouped.items() if theorems}
 
     def prove(self, *, jobs: int | None = None) -> list[tuple[Theorem, Verdict, float]]:
         """Prove every theorem.

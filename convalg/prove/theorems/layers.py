@@ -17,6 +17,15 @@ from convalg.operators.sampling import downsample
 from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator, kron
 from convalg.prove.equivariance import equivariant
+from convalg.prove.theorems.chapters import (
+    COUNTING,
+    EQUIVARIANCE,
+    FIELDS,
+    FOUNDATIONS,
+    LAYERS,
+    POOLING,
+    STRIDES,
+)
 from convalg.prove.theorems.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
@@ -150,6 +159,12 @@ THEOREMS = (
                 1 / K,
             ),
         ),
+        chapter=POOLING,
+        sentence=(
+            "The adjoint of average pooling over adjacent windows of K samples gives each sample "
+            "1/K of the gradient of its window."
+        ),
+        idea="Sample i is in window floor(i / K) only, and its weight there is 1/K.",
     ),
     Theorem(
         "max-pooling-adjoint",
@@ -161,6 +176,15 @@ THEOREMS = (
                 lambda o, t: (o, 0),
                 weight=lambda o, t: (o, 0, t),
             ),
+        ),
+        chapter=POOLING,
+        sentence=(
+            "With a mask that is one at the maximum of each window, the adjoint of max pooling "
+            "passes the whole gradient of a window to its maximum."
+        ),
+        idea=(
+            "Max pooling at x is the sum of mask times sample over each window; the transpose "
+            "multiplies the gradient of the window by the mask."
         ),
     ),
     Theorem(
@@ -174,10 +198,22 @@ THEOREMS = (
         counter=Decided(
             "sum pooling over two samples is equivariant to a shift by 1", _pooling_moves
         ),
+        chapter=EQUIVARIANCE,
+        sentence=(
+            "Away from the border, sum pooling over adjacent windows of K samples maps a shift by"
+            " K samples to a shift by one output."
+        ),
+        idea="The windows are K samples apart, so that a shift by K maps each window to the next.",
     ),
     Theorem(
         "sum-of-random-variables",
         (Outcomes("the distribution of X + Y", _variables_added, 1, lambda k: k),),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The distribution of the sum of two independent random variables is the full "
+            "convolution of their distributions."
+        ),
+        idea="P(X + Y = k) is the sum of P(X = i) P(Y = j) over all i + j = k.",
     ),
     Theorem(
         "difference-of-random-variables",
@@ -185,6 +221,12 @@ THEOREMS = (
             # Row k is X - Y = k - (K - 1): the difference runs from -(K - 1) to n - 1.
             Outcomes("the distribution of X - Y", _variables_subtracted, -1, lambda k: k - (K - 1)),
         ),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The distribution of the difference of two independent random variables is the full "
+            "correlation of their distributions."
+        ),
+        idea="P(X - Y = k) is the sum of P(X = i) P(Y = j) over all i - j = k.",
     ),
     Theorem(
         "parameters",
@@ -195,6 +237,12 @@ THEOREMS = (
                 (K * L * D + 1) * C,
             ),
         ),
+        chapter=COUNTING,
+        sentence=(
+            "A layer in two dimensions with D input channels, C output channels, a kernel of K by"
+            " L taps and a bias has (K L D + 1) C parameters."
+        ),
+        idea="Each output channel has one weight per tap and input channel, and one bias.",
     ),
     Theorem(
         "receptive-field",
@@ -208,6 +256,15 @@ THEOREMS = (
         ),
         source="Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019",
         counter=Decided("the receptive field contains every sample between its ends", _holes),
+        chapter=FIELDS,
+        sentence=(
+            "Output u of two layers in sequence reads from sample s r u - p - s q on, and its "
+            "receptive field is 1 + (K - 1) + (L - 1) s samples wide."
+        ),
+        idea=(
+            "Insert the index that the second layer reads into that of the first: it is affine in"
+            " both taps, so that its extremes are at the first and the last taps."
+        ),
     ),
     Theorem(
         "sub-pixel",
@@ -220,6 +277,15 @@ THEOREMS = (
             for r in (2, 3, 4)
         ),
         source="Shi et al., Is the deconvolution layer the same as a convolutional layer?",
+        chapter=STRIDES,
+        sentence=(
+            "A transposed layer of stride 2, 3 or 4 interleaves the outputs of as many "
+            "convolutions at the low resolution, one per phase of its kernel."
+        ),
+        idea=(
+            "Output r i + c receives only the taps c, c + r, c + 2 r, and so on; these taps are "
+            "the kernel of phase c."
+        ),
     ),
     Theorem(
         "merged-branches",
@@ -236,10 +302,25 @@ THEOREMS = (
         counter=Equality(
             "the identity branch does not change the kernel", _merged_without_identity
         ),
+        chapter=LAYERS,
+        sentence=(
+            "The sum of a 3x3 layer, a 1x1 layer and the identity is one 3x3 layer, because a 1x1"
+            " kernel is an odd kernel padded with zeros."
+        ),
+        idea=(
+            "Layers of the same size add up if their kernels do; the 1x1 weight and the one of "
+            "the identity are added at the centre."
+        ),
     ),
     Theorem(
         "batch-norm",
         (Equality("the gain of a channel scales the kernel of that channel", _batch_norm, "w"),),
+        chapter=LAYERS,
+        sentence=(
+            "To scale the output channels of a layer, as batch normalisation does, is to scale "
+            "its kernel by output channel."
+        ),
+        idea="Each output of a channel is linear in the weights of that channel.",
     ),
     Theorem(
         "one-by-one",
@@ -249,6 +330,15 @@ THEOREMS = (
                 _one_by_one_after,
                 "w",
             ),
+        ),
+        chapter=LAYERS,
+        sentence=(
+            "A 1x1 layer after a layer is one layer, whose kernel mixes the output channels of "
+            "the kernel before it."
+        ),
+        idea=(
+            "Exchange the sum over the channels between the layers with the sum over taps and "
+            "input channels."
         ),
     ),
     Theorem(
@@ -260,5 +350,11 @@ THEOREMS = (
             )
             for taps in (2, 3, 4)
         ),
+        chapter=POOLING,
+        sentence=(
+            "Average pooling over 2, 3 or 4 samples with any stride is the correlation with equal"
+            " weights that add up to one."
+        ),
+        idea="The mean of K samples is their sum with the weights 1/K.",
     ),
 )

@@ -17,6 +17,15 @@ from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator, kron
 from convalg.prove.equivariance import equivariant
 from convalg.prove.functions.properties import linear
+from convalg.prove.theorems.chapters import (
+    ADJOINTS,
+    BORDERS,
+    COMPOSITION,
+    EQUIVARIANCE,
+    FOUNDATIONS,
+    GRADIENTS,
+    STRIDES,
+)
 from convalg.prove.theorems.parts import Decided, Exponentials, Length, Linearity
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import Verdict
@@ -316,6 +325,12 @@ THEOREMS = (
         "linearity",
         (Linearity("a correlation is linear", _many_channels),),
         counter=Decided("a layer with a bias is linear", _affine),
+        chapter=FOUNDATIONS,
+        sentence="A correlation layer is linear in its input, for every stride and padding.",
+        idea=(
+            "Each output is a sum of samples multiplied by weights, and such a sum is linear in "
+            "the samples."
+        ),
     ),
     Theorem(
         "flip",
@@ -324,6 +339,11 @@ THEOREMS = (
             Equality("in two dimensions the kernel is flipped on both axes", _flipped_2d),
         ),
         counter=Equality("convolution and correlation are equal without the flip", _no_flip),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "Convolution is correlation with the flipped kernel, in one and in two dimensions."
+        ),
+        idea="Substitute K - 1 - t for the tap t in the sum of one of them.",
     ),
     Theorem(
         "modes",
@@ -334,6 +354,15 @@ THEOREMS = (
             Equality("a same-padded layer is n rows of the full layer", lambda: _modes("same")),
             Equality("in two dimensions too, a valid layer is a part of the full layer", _modes_2d),
         ),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The outputs of a valid layer and those of a same-padded layer are consecutive "
+            "outputs of the full layer."
+        ),
+        idea=(
+            "The three layers place the same kernel at different positions, and the positions of "
+            "the full layer include all others."
+        ),
     ),
     Theorem(
         "full",
@@ -343,6 +372,14 @@ THEOREMS = (
                 _full_by_padding,
             ),
         ),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "Full correlation is valid correlation after padding with K - 1 zeros at both ends."
+        ),
+        idea=(
+            "A tap that reads outside of the signal contributes zero, as does a tap that reads a "
+            "padded zero."
+        ),
     ),
     Theorem(
         "padding",
@@ -350,10 +387,22 @@ THEOREMS = (
             Equality(f"a padded layer ({b}) is the valid layer after padding", partial(_padded, b))
             for b in BOUNDARIES
         ),
+        chapter=BORDERS,
+        sentence=(
+            "For every boundary rule, a padded layer pads its input by that rule and then applies"
+            " the valid layer."
+        ),
+        idea="Both sides read position o + t of the padded signal with weight t.",
     ),
     Theorem(
         "stride",
         (Equality("a strided layer is the layer of stride 1, then downsampling", _strided),),
+        chapter=STRIDES,
+        sentence="A strided layer is the layer of stride 1, of which every s-th output is kept.",
+        idea=(
+            "Output o of the strided layer reads the samples that output s o of the layer of "
+            "stride 1 reads."
+        ),
     ),
     Theorem(
         "adjoint-1d",
@@ -362,12 +411,27 @@ THEOREMS = (
         counter=Equality(
             "the adjoint is the correlation with the unflipped kernel", _unflipped_adjoint
         ),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a correlation with padding p is the correlation with the flipped "
+            "kernel and padding K - 1 - p."
+        ),
+        idea=(
+            "Sample i is read by output o with weight t = i - o + p. Sum over o instead of i, and"
+            " the taps run backwards."
+        ),
     ),
     Theorem(
         "adjoint-2d",
         (Equality("the kernel is rotated by 180 degrees", _adjoint_2d),),
         source=f"{GUIDE}, relationship 8",
         counter=Equality("flipping the kernel on one axis is enough", _adjoint_2d_one_axis),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a valid correlation in two dimensions is the full correlation with "
+            "the kernel rotated by 180 degrees."
+        ),
+        idea="Apply the argument in one dimension to each of the two axes.",
     ),
     Theorem(
         "adjoint-channels",
@@ -378,6 +442,15 @@ THEOREMS = (
             ),
         ),
         counter=Equality("flipping the kernel is enough", _channels_kept),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a valid layer with channels is the full layer with the flipped "
+            "kernel, whose input and output channels are exchanged."
+        ),
+        idea=(
+            "The weight from channel c to channel e of the layer leads from e to c in the "
+            "adjoint; along the taps, the kernel is flipped as in one channel."
+        ),
     ),
     Theorem(
         "adjoint-stride",
@@ -386,6 +459,15 @@ THEOREMS = (
                 "the adjoint inserts zeros into the gradient, then applies the adjoint of stride 1",
                 _strided_adjoint,
             ),
+        ),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a strided layer inserts s - 1 zeros between the samples and then "
+            "applies the adjoint of the layer of stride 1."
+        ),
+        idea=(
+            "A strided layer is a layer of stride 1 and then downsampling. The adjoint of "
+            "downsampling inserts zeros, and adjoints are applied in reverse order."
         ),
     ),
     Theorem(
@@ -399,6 +481,16 @@ THEOREMS = (
         ),
         source="Dumoulin & Visin, relationship 14; PyTorch's ConvTranspose2d",
         counter=Equality("the adjoint needs no output_padding", _transposed_without),
+        chapter=ADJOINTS,
+        sentence=(
+            "A transposed layer inserts s - 1 zeros between the samples, appends as many zeros as"
+            " output_padding gives and correlates with the flipped kernel, and output_padding is "
+            "the remainder that the stride leaves."
+        ),
+        idea=(
+            "Sizes that differ only in the remainder lead to the same number of outputs, so the "
+            "remainder has to be given to invert the size."
+        ),
     ),
     Theorem(
         "kernel-gradient",
@@ -409,6 +501,15 @@ THEOREMS = (
                 "g",
             ),
         ),
+        chapter=GRADIENTS,
+        sentence=(
+            "The gradient of a loss with respect to the kernel is the correlation of the input "
+            "with the output gradient."
+        ),
+        idea=(
+            "The derivative of output o with respect to weight t is the sample x[o + t - p]; "
+            "multiply it by g[o] and sum over o."
+        ),
     ),
     Theorem(
         "kernel-gradient-stride",
@@ -416,10 +517,28 @@ THEOREMS = (
         counter=Equality(
             "the output gradient is not dilated at a stride of 2", _gradient_not_dilated
         ),
+        chapter=GRADIENTS,
+        sentence=(
+            "The kernel gradient of a strided layer is the correlation of the input with the "
+            "output gradient dilated by the stride."
+        ),
+        idea=(
+            "The derivative of output o with respect to weight t is the sample x[s o + t - p], so"
+            " g[o] is read at distance s from g[o + 1]."
+        ),
     ),
     Theorem(
         "composition",
         (Equality("two valid layers are one layer with K + L - 1 taps", _composed, "w"),),
+        chapter=COMPOSITION,
+        sentence=(
+            "Two valid correlations in sequence are one correlation, whose kernel is the full "
+            "convolution of the two kernels."
+        ),
+        idea=(
+            "Tap a of the first layer and tap b of the second read the sample o + a + b, and a + "
+            "b = t is the index of a convolution."
+        ),
     ),
     Theorem(
         "commutativity",
@@ -429,8 +548,20 @@ THEOREMS = (
             Equality("v * w = w * v", _symmetric_convolution, "v"),
         ),
         counter=Equality("same-padded layers commute", _commuting_same),
+        chapter=COMPOSITION,
+        sentence=(
+            "Valid correlations commute, circular correlations with odd kernels commute, and the "
+            "convolution of two sequences is symmetric in them."
+        ),
+        idea="Both orders sum over the same pairs of taps, because a + b = b + a.",
     ),
-    Theorem("associativity", (Equality("u * (v * w) = (u * v) * w", _associative, "v"),)),
+    Theorem(
+        "associativity",
+        (Equality("u * (v * w) = (u * v) * w", _associative, "v"),),
+        chapter=COMPOSITION,
+        sentence="Full convolution is associative.",
+        idea="Both orders sum over all triples of taps with the same total index.",
+    ),
     Theorem(
         "separable",
         (
@@ -443,11 +574,28 @@ THEOREMS = (
                 "the Kronecker product of two layers is a row pass, then a column pass", _two_passes
             ),
         ),
+        chapter=COMPOSITION,
+        sentence=(
+            "A layer whose kernel is an outer product is a pass along the rows followed by a pass"
+            " along the columns."
+        ),
+        idea=(
+            "In the sum over both taps, factor the weight of the first axis out of the sum over "
+            "the second."
+        ),
     ),
     Theorem(
         "toeplitz",
         (Equality("each diagonal of the matrix is constant", _toeplitz_1d),),
         counter=Equality("the matrix of a layer of stride 2 is Toeplitz", _toeplitz_strided),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The matrix of a layer of stride 1 is a Toeplitz matrix: each of its diagonals is "
+            "constant."
+        ),
+        idea=(
+            "The entry in row o and column i is the weight i - o + p, which depends only on i - o."
+        ),
     ),
     Theorem(
         "doubly-block-toeplitz",
@@ -456,6 +604,15 @@ THEOREMS = (
             Equality("each block is Toeplitz", lambda: _toeplitz_2d(1)),
         ),
         counter=Equality("the whole matrix is Toeplitz", _flat_toeplitz),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The matrix of a layer in two dimensions is block Toeplitz, and each of its blocks is"
+            " Toeplitz."
+        ),
+        idea=(
+            "The entry depends only on the differences between the row index and the column index"
+            " on each axis."
+        ),
     ),
     Theorem(
         "circular-dft",
@@ -466,6 +623,15 @@ THEOREMS = (
             Equality("a circular layer commutes with the cyclic shift", lambda: _by_circular(1)),
         ),
         counter=Equality("a zero-padded layer commutes with the cyclic shift too", _zeros_commute),
+        chapter=BORDERS,
+        sentence=(
+            "The columns of the DFT matrix are eigenvectors of every circular layer, and the "
+            "layer commutes with the cyclic shift."
+        ),
+        idea=(
+            "Shifting a complex exponential multiplies it by a constant, and a circular layer is "
+            "a sum of cyclic shifts."
+        ),
     ),
     Theorem(
         "equivariance",
@@ -491,5 +657,14 @@ THEOREMS = (
             ),
         ),
         counter=Decided("a layer of stride 2 is equivariant to a shift by 1", _broken_by_stride),
+        chapter=EQUIVARIANCE,
+        sentence=(
+            "A layer commutes with shifts away from the border, a circular layer commutes with "
+            "all cyclic shifts, and a strided layer maps a shift by its stride to a shift by one "
+            "output."
+        ),
+        idea=(
+            "Output o reads sample s o + t - p; if the samples move by s, the outputs move by one."
+        ),
     ),
 )

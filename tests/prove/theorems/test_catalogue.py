@@ -13,6 +13,7 @@ import convalg as ca
 from convalg.errors import ArgumentError
 from convalg.prove import equality
 from convalg.prove.theorems import catalogue
+from convalg.prove.theorems.chapters import CHAPTERS
 from convalg.prove.theorems.theorem import Equality, Theorem
 
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
@@ -87,6 +88,27 @@ def test_proofs_of_a_catalogue_come_in_order_with_their_times(
     assert [theorem for theorem, _, _ in found] == list(few.values())
     assert all(verdict for _, verdict, _ in found)
     assert all(seconds > 0 for _, _, seconds in found)
+
+
+def test_the_chapters_contain_every_theorem_once() -> None:
+    chapters = ca.theorems.chapters()
+    assert list(chapters) == [chapter for chapter in CHAPTERS if chapter in chapters]
+    found = [theorem.name for theorems in chapters.values() for theorem in theorems]
+    assert sorted(found) == sorted(theorem.name for theorem in ca.theorems)
+    for theorems in chapters.values():
+        assert [t for t in ca.theorems if t in theorems] == theorems
+
+
+@pytest.mark.parametrize("theorem", list(ca.theorems), ids=lambda t: t.name)
+def test_every_theorem_is_in_words(theorem: Theorem) -> None:
+    assert theorem.chapter in CHAPTERS
+    for text in (theorem.sentence, theorem.idea):
+        assert text[0].isupper()
+        assert text.endswith(".")
+        assert not set("\\$\n") & set(text)
+        assert "  " not in text
+    assert ". " not in theorem.sentence
+    assert [t.name for t in ca.theorems if t.sentence == theorem.sentence] == [theorem.name]
 
 
 @pytest.mark.thorough
