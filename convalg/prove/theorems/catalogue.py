@@ -9,10 +9,22 @@ from functools import cache
 
 from convalg.errors import ArgumentError
 from convalg.parallel import each
-from convalg.prove.theorems import arithmetic, layers, operators
+from convalg.prove.theorems import (
+    arithmetic,
+    counting,
+    equivariance,
+    fields,
+    fourier,
+    layers,
+    networks,
+    operators,
+    pooling,
+)
 from convalg.prove.theorems.chapters import CHAPTERS
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import Verdict
+
+ROOMS = (operators, arithmetic, fourier, counting, pooling, equivariance, fields, layers, networks)
 
 
 class Catalogue:
@@ -77,7 +89,7 @@ def _timed(name: str) -> tuple[Verdict, float]:
 @cache
 def _all() -> dict[str, Theorem]:
     catalogue: dict[str, Theorem] = {}
-    for room in (operators, arithmetic, layers):
+    for room in ROOMS:
         for theorem in room.THEOREMS:
             assert theorem.name not in catalogue, theorem.name
             catalogue[theorem.name] = theorem

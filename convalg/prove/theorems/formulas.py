@@ -11,6 +11,7 @@ subscript `p` without a value means that the padding is the symbol p:
 - `D_{s}` downsampling to every s-th sample (`D_{s,\\,c}`: from sample c on), `U_{s}^{n}` its
   adjoint, upsampling with zeros to n samples (up to the last sample where n is not printed);
 - `I_{n}` the identity, `J_{n}` the reversal, `\\operatorname{sum}_{K}` sum pooling;
+- `\\operatorname{reshape}_{n \\times m}` the same entries, in row-major order, as an n by m array;
 - `\\otimes` the Kronecker product.
 
 `\\operatorname{flip} w` reverses w along all axes of taps, or along the axes in its subscript;
@@ -307,7 +308,9 @@ def _selection(leaf: Selection) -> str:
     """Return the name of a selection of samples, or its text if it has no name."""
     own = leaf.geometry
     if (own.in_shape, own.out_shape) != (leaf.in_shape, leaf.out_shape):
-        return _text(leaf)
+        is_reshape = all(axis == Axis(axis.in_size, axis.in_size) for axis in leaf.axes)
+        shape = f"\\operatorname{{reshape}}_{{{_shape(leaf.out_shape)}}}"
+        return shape if is_reshape else _text(leaf)
     if leaf.is_identity:
         return f"I_{{{_shape(leaf.in_shape)}}}"
     axes = leaf.axes
@@ -383,7 +386,8 @@ def _adjoint(node: Adjoint, image: str) -> str:
             tight = axis.tight_size - axis.padding
             length = axis.in_size
             return sampling if length - tight == 0 else f"{sampling}^{{{size_latex(length)}}}"
-    return image + TRANSPOSED
+    # A boundary rule is a superscript already.
+    return (f"({image})" if image.endswith("}}") and "}^{" in image else image) + TRANSPOSED
 
 
 def _scaled(node: Scaled, image: str) -> str:
@@ -412,7 +416,7 @@ _RULES: dict[type, Callable[..., str]] = {
     Compose: lambda node, *images: "\\, ".join(
         _enclosed(node, child, image) for child, image in zip(node.factors, images, strict=True)
     ),
-    Sum: lambda node, *images: " + ".join(images),
+    Sum: lambda node, *images: " + ".join(images).replace(" + -", " - "),
     Scaled: _scaled,
     Adjoint: _adjoint,
     Kron: lambda node, left, right: (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -11,48 +10,20 @@ from convalg.kernels import kernel
 from convalg.operators.convolution import convolution, correlation, transposed_correlation
 from convalg.operators.dense import identity
 from convalg.operators.leaves import Convolution
-from convalg.operators.padding import crop, pad
-from convalg.operators.pooling import average_pool, sum_pool
+from convalg.operators.padding import pad
 from convalg.operators.sampling import downsample
-from convalg.operators.shifts import shift
-from convalg.operators.tree import Operator, kron
-from convalg.prove.equivariance import equivariant
+from convalg.operators.tree import kron
 from convalg.prove.theorems.chapters import (
-    COUNTING,
-    EQUIVARIANCE,
-    FIELDS,
     FOUNDATIONS,
     LAYERS,
-    POOLING,
     STRIDES,
 )
-from convalg.prove.theorems.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
+from convalg.prove.theorems.parts import Outcomes
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
-from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
 from convalg.size import sizes
 
 n, m, K, L, M, p, s, C, D, E = sizes("n m K L M p s C D E")
 q, r, h = sizes("q r h")
-
-
-def _winners() -> Operator:
-    """The adjoint of the sum of m times x over windows of K samples, one window per row.
-
-    If m is one at the maximum of each window and zero elsewhere, this is max pooling at x.
-    """
-    return correlation(K, kernel(n, 1, K, name="m"), groups=n).T
-
-
-def _pooling_moves() -> Verdict:
-    """Pooling over two samples is not equivariant to a shift by one."""
-    return equivariant(sum_pool(n, 2), 1)
-
-
-def _pooling_shifted() -> Sides:
-    pool = sum_pool(n, K)
-    (windows,) = pool.out_shape
-    inner = crop(windows, 1)
-    return inner @ pool @ shift(n, K), inner @ shift(windows, 1) @ pool
 
 
 def _variables_added() -> Convolution:
@@ -61,24 +32,6 @@ def _variables_added() -> Convolution:
 
 def _variables_subtracted() -> Convolution:
     return correlation(n, kernel(K, name="g"), padding="full")
-
-
-def _two_layers() -> tuple[Convolution, Convolution]:
-    first = correlation(n, kernel(K), stride=s, padding=p)
-    return first, correlation(first.out_shape, kernel(L, name="v"), stride=r, padding=q)
-
-
-def _holes() -> Verdict:
-    """A layer of stride 2 with one tap, then one with 3 taps: only 3 of 5 samples are read."""
-    layer = (correlation(5, kernel(3)) @ downsample(10, 2)).simplify()
-    filled = correlation(10, kernel(5), stride=2)
-    claim = "the receptive field contains every sample between its ends"
-    reads = [c for r, c, _ in layer.pattern.triples().tolist() if r == 0]
-    hull = [c for r, c, _ in filled.pattern.triples().tolist() if r == 0]
-    if reads == hull:
-        return Verdict("proved", claim, "this size", IDENTITY)
-    counterexample = Counterexample({"K": 3, "s": 2}, (0,), (1,), hull, reads)
-    return Verdict("refuted", claim, "this size", IDENTITY, counterexample)
 
 
 def _sub_pixel(step: int) -> Sides:
@@ -135,12 +88,6 @@ def _one_by_one_after() -> Sides:
     return after @ first, merged @ kron(correlation(D, mixing), identity((K, L)))
 
 
-def _average_kernel(taps: int) -> Sides:
-    """Average pooling is the correlation with equal weights."""
-    weights = [Fraction(1, taps)] * taps
-    return average_pool(n, taps, stride=s), correlation(n, weights, stride=s)
-
-
 def _merged_without_identity() -> Sides:
     w = kernel(3, 3)
     branches = correlation((n, m), w, padding=1) + identity((n, m))
@@ -148,63 +95,6 @@ def _merged_without_identity() -> Sides:
 
 
 THEOREMS = (
-    Theorem(
-        "average-pooling-adjoint",
-        (
-            OneEntryRows(
-                "each sample of a window receives 1/K of the gradient of the window",
-                lambda: average_pool(n, K).T,
-                "i",
-                lambda i: (i // K,),
-                1 / K,
-            ),
-        ),
-        chapter=POOLING,
-        sentence=(
-            "The adjoint of average pooling over adjacent windows of K samples gives each sample "
-            "1/K of the gradient of its window."
-        ),
-        idea="Sample i is in window floor(i / K) only, and its weight there is 1/K.",
-    ),
-    Theorem(
-        "max-pooling-adjoint",
-        (
-            OneEntryRows(
-                "with m one at the maximum of each window, that sample receives the whole gradient",
-                _winners,
-                "o t",
-                lambda o, t: (o, 0),
-                weight=lambda o, t: (o, 0, t),
-            ),
-        ),
-        chapter=POOLING,
-        sentence=(
-            "With a mask that is one at the maximum of each window, the adjoint of max pooling "
-            "passes the whole gradient of a window to its maximum."
-        ),
-        idea=(
-            "Max pooling at x is the sum of mask times sample over each window; the transpose "
-            "multiplies the gradient of the window by the mask."
-        ),
-    ),
-    Theorem(
-        "pooling-equivariance",
-        (
-            Equality(
-                "away from the border, sum pooling is equivariant to shifts by its window",
-                _pooling_shifted,
-            ),
-        ),
-        counter=Decided(
-            "sum pooling over two samples is equivariant to a shift by 1", _pooling_moves
-        ),
-        chapter=EQUIVARIANCE,
-        sentence=(
-            "Away from the border, sum pooling over adjacent windows of K samples maps a shift by"
-            " K samples to a shift by one output."
-        ),
-        idea="The windows are K samples apart, so that a shift by K maps each window to the next.",
-    ),
     Theorem(
         "sum-of-random-variables",
         (Outcomes("the distribution of X + Y", _variables_added, 1, lambda k: k),),
@@ -227,44 +117,6 @@ THEOREMS = (
             "correlation of their distributions."
         ),
         idea="P(X - Y = k) is the sum of P(X = i) P(Y = j) over all i - j = k.",
-    ),
-    Theorem(
-        "parameters",
-        (
-            Parameters(
-                "the number of weights and biases of a layer with one group",
-                lambda: correlation((n, m), kernel(C, D, K, L)),
-                (K * L * D + 1) * C,
-            ),
-        ),
-        chapter=COUNTING,
-        sentence=(
-            "A layer in two dimensions with D input channels, C output channels, a kernel of K by"
-            " L taps and a bias has (K L D + 1) C parameters."
-        ),
-        idea="Each output channel has one weight per tap and input channel, and one bias.",
-    ),
-    Theorem(
-        "receptive-field",
-        (
-            TwoLayers(
-                "two layers: the first input and the width of the field, ignoring borders",
-                _two_layers,
-                lambda u: s * r * u - p - s * q,
-                1 + (K - 1) + (L - 1) * s,
-            ),
-        ),
-        source="Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019",
-        counter=Decided("the receptive field contains every sample between its ends", _holes),
-        chapter=FIELDS,
-        sentence=(
-            "Output u of two layers in sequence reads from sample s r u - p - s q on, and its "
-            "receptive field is 1 + (K - 1) + (L - 1) s samples wide."
-        ),
-        idea=(
-            "Insert the index that the second layer reads into that of the first: it is affine in"
-            " both taps, so that its extremes are at the first and the last taps."
-        ),
     ),
     Theorem(
         "sub-pixel",
@@ -340,21 +192,5 @@ THEOREMS = (
             "Exchange the sum over the channels between the layers with the sum over taps and "
             "input channels."
         ),
-    ),
-    Theorem(
-        "average-pooling",
-        tuple(
-            Equality(
-                f"the mean of {taps} samples is a correlation with equal weights",
-                partial(_average_kernel, taps),
-            )
-            for taps in (2, 3, 4)
-        ),
-        chapter=POOLING,
-        sentence=(
-            "Average pooling over 2, 3 or 4 samples with any stride is the correlation with equal"
-            " weights that add up to one."
-        ),
-        idea="The mean of K samples is their sum with the weights 1/K.",
     ),
 )

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from convalg.axis import BOUNDARIES, Boundary, Size
-from convalg.conventions import Padding
+from convalg.axis import Size
 from convalg.kernels import flip, kernel
 from convalg.operators.convolution import convolution, correlation, transposed_correlation
 from convalg.operators.dense import identity
-from convalg.operators.leaves import Convolution
 from convalg.operators.padding import crop, pad
 from convalg.operators.rearrange import reshape
 from convalg.operators.sampling import downsample, upsample
-from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator, kron
-from convalg.prove.equivariance import equivariant
 from convalg.prove.functions.properties import linear
 from convalg.prove.theorems.chapters import (
     ADJOINTS,
-    BORDERS,
     COMPOSITION,
-    EQUIVARIANCE,
     FOUNDATIONS,
     GRADIENTS,
     STRIDES,
 )
-from convalg.prove.theorems.parts import Decided, Exponentials, Length, Linearity
+from convalg.prove.theorems.parts import Decided, Length, Linearity
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import Verdict
 from convalg.size import sizes
@@ -72,11 +64,6 @@ def _modes_2d() -> Sides:
     full = correlation((n, m), kernel(K, L), padding="full")
     rows = crop((n + K - 1, m + L - 1), (K - 1, L - 1))
     return correlation((n, m), kernel(K, L)), rows @ full
-
-
-def _padded(boundary: Boundary) -> Sides:
-    layer = correlation(n, kernel(K), padding=p, boundary=boundary)
-    return layer, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)
 
 
 def _strided() -> Sides:
@@ -218,11 +205,6 @@ def _gradient_not_dilated() -> Sides:
     return layer.by_kernel(x).T, rows @ gradient.by_kernel(x)
 
 
-def _zeros_commute() -> Sides:
-    layer, steps = correlation(n, kernel(3), padding=1), shift(n, 1, boundary="circular")
-    return layer @ steps, steps @ layer
-
-
 def _flat_toeplitz() -> Sides:
     """A claim from a textbook: the whole matrix of a 2-D layer would be Toeplitz."""
     layer = reshape((2, 2), 4) @ correlation((3, 3), kernel(2, 2)) @ reshape(9, (3, 3))
@@ -230,39 +212,6 @@ def _flat_toeplitz() -> Sides:
         crop(4, ((1, 0),)) @ layer @ crop(9, ((1, 0),)).T,
         crop(4, ((0, 1),)) @ layer @ crop(9, ((0, 1),)).T,
     )
-
-
-def _circular() -> Convolution:
-    return correlation(n, kernel(K), padding=_same_size(), boundary="circular")
-
-
-def _same_size() -> Padding:
-    """Return the padding that starts with p and leads to as many outputs as inputs."""
-    return ((p, K - 1 - p),)
-
-
-def _equivariant(layer: Operator, moved: object, arrived: object, margin: object) -> Sides:
-    """A S = S' A on the outputs that are further from the border than a margin."""
-    (outputs,), (inputs,) = layer.out_shape, layer.in_shape
-    inner = crop(outputs, margin)
-    return inner @ layer @ shift(inputs, moved), inner @ shift(outputs, arrived) @ layer
-
-
-def _interior(sign: int) -> Sides:
-    return _equivariant(correlation(n, kernel(K), padding=p), sign * q, sign * q, p + q)
-
-
-def _by_circular(sign: int) -> Sides:
-    layer, steps = _circular(), shift(n, sign * q, boundary="circular")
-    return layer @ steps, steps @ layer
-
-
-def _by_stride() -> Sides:
-    return _equivariant(correlation(n, kernel(K), stride=s), s, 1, 1)
-
-
-def _broken_by_stride() -> Verdict:
-    return equivariant(correlation(n, kernel(K), stride=2), 1)
 
 
 def _many_channels() -> Operator:
@@ -380,19 +329,6 @@ THEOREMS = (
             "A tap that reads outside of the signal contributes zero, as does a tap that reads a "
             "padded zero."
         ),
-    ),
-    Theorem(
-        "padding",
-        tuple(
-            Equality(f"a padded layer ({b}) is the valid layer after padding", partial(_padded, b))
-            for b in BOUNDARIES
-        ),
-        chapter=BORDERS,
-        sentence=(
-            "For every boundary rule, a padded layer pads its input by that rule and then applies"
-            " the valid layer."
-        ),
-        idea="Both sides read position o + t of the padded signal with weight t.",
     ),
     Theorem(
         "stride",
@@ -612,59 +548,6 @@ THEOREMS = (
         idea=(
             "The entry depends only on the differences between the row index and the column index"
             " on each axis."
-        ),
-    ),
-    Theorem(
-        "circular-dft",
-        (
-            Exponentials(
-                "the columns of the DFT matrix are eigenvectors", _circular, lambda t, p: t - p
-            ),
-            Equality("a circular layer commutes with the cyclic shift", lambda: _by_circular(1)),
-        ),
-        counter=Equality("a zero-padded layer commutes with the cyclic shift too", _zeros_commute),
-        chapter=BORDERS,
-        sentence=(
-            "The columns of the DFT matrix are eigenvectors of every circular layer, and the "
-            "layer commutes with the cyclic shift."
-        ),
-        idea=(
-            "Shifting a complex exponential multiplies it by a constant, and a circular layer is "
-            "a sum of cyclic shifts."
-        ),
-    ),
-    Theorem(
-        "equivariance",
-        (
-            Equality(
-                "away from the border, a layer commutes with shifts to higher indices",
-                lambda: _interior(1),
-            ),
-            Equality(
-                "away from the border, a layer commutes with shifts to lower indices",
-                lambda: _interior(-1),
-            ),
-            Equality(
-                "a circular layer commutes with shifts to higher indices", lambda: _by_circular(1)
-            ),
-            Equality(
-                "a circular layer commutes with shifts to lower indices", lambda: _by_circular(-1)
-            ),
-            Equality(
-                "away from the border, a strided layer maps a shift by its stride to a shift by 1",
-                _by_stride,
-                ranges={s: range(1, 5)},
-            ),
-        ),
-        counter=Decided("a layer of stride 2 is equivariant to a shift by 1", _broken_by_stride),
-        chapter=EQUIVARIANCE,
-        sentence=(
-            "A layer commutes with shifts away from the border, a circular layer commutes with "
-            "all cyclic shifts, and a strided layer maps a shift by its stride to a shift by one "
-            "output."
-        ),
-        idea=(
-            "Output o reads sample s o + t - p; if the samples move by s, the outputs move by one."
         ),
     ),
 )

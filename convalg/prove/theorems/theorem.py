@@ -136,12 +136,14 @@ class Theorem:
                 return replace(verdict, statement=self.statement)
         methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
         evidence = tuple(claim for verdict in verdicts for claim in verdict.evidence)
+        # A verdict may be about fewer sizes than its claim: a stride is swept where z3 fails.
+        where = reduce(Domain.meet, (v.domain for v in verdicts if v.domain), self.where)
         return Verdict(
             "proved",
             self.statement,
-            self.domain,
+            str(where),
             "; ".join(methods),
-            domain=self.where,
+            domain=where,
             evidence=evidence if all(verdict.evidence for verdict in verdicts) else (),
         )
 
