@@ -185,9 +185,12 @@ def _scope_text(domain: Domain) -> str:
     if not named and not all(value.is_polynomial() for value in unnamed):
         unnamed = _affine_limits(unnamed, domain.symbols) or unnamed
     parts = [*_chained([_sides(value) for value in unnamed]), *named, *_pole_text(domain)]
-    for symbol, values in domain.swept:
-        parts.append(f"for each {symbol} in {_range_text(values)}")
-    scope = f"all {', '.join(parts)}" if domain.symbols else ", ".join(["this size", *parts])
+    swept = [f"for each {symbol} in {_range_text(values)}" for symbol, values in domain.swept]
+    if domain.symbols:
+        scope = ", ".join([f"all {', '.join(parts)}", *swept] if parts else swept)
+        scope = scope.removeprefix("for ")
+    else:
+        scope = ", ".join(["this size", *parts])
     return "; ".join([scope, *notes, *domain.notes])
 
 

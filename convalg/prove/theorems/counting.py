@@ -100,7 +100,7 @@ THEOREMS = (
         idea="Each output channel reads only the D input channels of its own group.",
     ),
     Theorem(
-        "depthwise-separable-parameters",
+        "depthwise-parameters",
         (
             Parameters(
                 "the number of weights of a depthwise and a pointwise layer",
@@ -124,7 +124,7 @@ THEOREMS = (
         idea="The depthwise kernels have K L weights for each of D channels, the pointwise D C.",
     ),
     Theorem(
-        "depthwise-separable-multiplications",
+        "depthwise-cost",
         (
             Multiplications(
                 "the multiplications of a depthwise and a pointwise layer",
@@ -146,7 +146,7 @@ THEOREMS = (
         idea="At each position, every weight of the two layers is used exactly once.",
     ),
     Theorem(
-        "separable-multiplications",
+        "separable-cost",
         (
             Multiplications(
                 "the multiplications of a row pass and a column pass",

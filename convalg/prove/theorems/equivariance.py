@@ -250,7 +250,7 @@ THEOREMS = (
         idea="The windows are K samples apart, so that a shift by K maps each window to the next.",
     ),
     Theorem(
-        "pooling-stride-equivariance",
+        "pooling-shift",
         (
             Equality("sum pooling with any window and stride", partial(_pooled, "sum")),
             Equality("average pooling with any window and stride", partial(_pooled, "average")),

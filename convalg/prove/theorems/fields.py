@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from convalg.axis import Size
 from convalg.kernels import kernel
@@ -21,45 +23,61 @@ NAMES = "wvuabc"
 ARAUJO = "Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019"
 
 
-def _in_sequence(*options: dict[str, Size]) -> tuple[Convolution, ...]:
-    """Return layers in sequence, each with the options `taps` and those of `correlation`."""
-    shape: object = n
+class _Step(NamedTuple):
+    """One layer of a sequence."""
+
+    taps: Size
+    stride: Size = 1
+    dilation: Size = 1
+    padding: Size = 0
+
+
+def _in_sequence(*steps: _Step) -> tuple[Convolution, ...]:
+    """Return the layers of a sequence, each applied to the output of the one before it."""
+    size: Size = n
     layers = []
-    for name, option in zip(NAMES, options, strict=False):
-        taps, rest = option["taps"], {key: v for key, v in option.items() if key != "taps"}
-        layer = correlation(shape, kernel(taps, name=name), **rest)
+    for name, step in zip(NAMES, steps, strict=False):
+        layer = correlation(
+            size,
+            kernel(step.taps, name=name),
+            stride=step.stride,
+            dilation=step.dilation,
+            padding=step.padding,
+        )
         layers.append(layer)
-        shape = layer.out_shape
+        (size,) = layer.out_shape
     return tuple(layers)
 
 
 def _two() -> tuple[Convolution, ...]:
-    return _in_sequence(
-        {"taps": K, "stride": s, "padding": p, "dilation": d},
-        {"taps": L, "stride": r, "padding": q, "dilation": e},
-    )
+    return _in_sequence(_Step(K, s, d, p), _Step(L, r, e, q))
 
 
 def _three() -> tuple[Convolution, ...]:
-    return _in_sequence({"taps": K, "stride": s}, {"taps": L, "stride": r}, {"taps": M})
+    return _in_sequence(_Step(K, s), _Step(L, r), _Step(M))
 
 
 def _grown() -> tuple[Convolution, ...]:
     """Return layers of field R and strides J as if they were one, and one more layer."""
-    return _in_sequence({"taps": R, "stride": J}, {"taps": K, "stride": s, "dilation": d})
+    return _in_sequence(_Step(R, J), _Step(K, s, d))
 
 
 def _equal_layers(count: int) -> tuple[Convolution, ...]:
-    return _in_sequence(*({"taps": K} for _ in range(count)))
+    return _in_sequence(*(_Step(K) for _ in range(count)))
 
 
-def _doubled(taps: Size, count: int) -> tuple[Convolution, ...]:
+def _doubled(count: int) -> tuple[Convolution, ...]:
     """Return layers with the dilations 1, 2, 4, and so on."""
-    return _in_sequence(*({"taps": taps, "dilation": 2**k} for k in range(count)))
+    return _in_sequence(*(_Step(K, dilation=2**k) for k in range(count)))
 
 
 def _halved(count: int) -> tuple[Convolution, ...]:
-    return _in_sequence(*({"taps": K, "stride": 2} for _ in range(count)))
+    return _in_sequence(*(_Step(K, stride=2) for _ in range(count)))
+
+
+def _multiple(factor: int) -> Callable[[Size], Size]:
+    """Return the function that multiplies the index of an output."""
+    return lambda u: factor * u
 
 
 def _holes() -> Verdict:
@@ -100,7 +118,7 @@ THEOREMS = (
         ),
     ),
     Theorem(
-        "receptive-field-induction",
+        "field-induction",
         (
             ReceptiveField(
                 "one more layer widens the field by d (K - 1) times the strides before it",
@@ -124,7 +142,7 @@ THEOREMS = (
         idea="Neighbouring outputs of the layers before it start J samples apart.",
     ),
     Theorem(
-        "receptive-field-three",
+        "field-of-three-layers",
         (
             ReceptiveField(
                 "three layers: the strides of the layers below multiply the width of a kernel",
@@ -178,7 +196,7 @@ THEOREMS = (
             ReceptiveField(
                 f"with dilations 1 to {2 ** (count - 1)}, the field is {2**count - 1} (K - 1) + 1 "
                 f"samples wide",
-                partial(_doubled, K, count),
+                partial(_doubled, count),
                 lambda u: u,
                 (2**count - 1) * (K - 1) + 1,
             )
@@ -187,7 +205,7 @@ THEOREMS = (
         source="Yu & Koltun, Multi-Scale Context Aggregation by Dilated Convolutions, 2016",
         counter=ReceptiveField(
             "with dilations 1, 2 and 4, the field is as wide as without dilation",
-            partial(_doubled, K, 3),
+            partial(_doubled, 3),
             lambda u: u,
             3 * (K - 1) + 1,
         ),
@@ -204,7 +222,7 @@ THEOREMS = (
             ReceptiveField(
                 f"{count} layers of stride 2 see {2**count - 1} (K - 1) + 1 samples",
                 partial(_halved, count),
-                lambda u, count=count: 2**count * u,
+                _multiple(2**count),
                 (2**count - 1) * (K - 1) + 1,
             )
             for count in (2, 3, 4, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from typing import Literal
@@ -9,7 +10,6 @@ from typing import Literal
 from convalg.kernels import kernel
 from convalg.operators.convolution import correlation
 from convalg.operators.dense import identity
-from convalg.operators.leaves import Convolution
 from convalg.operators.padding import crop, pad
 from convalg.operators.pooling import average_pool, global_pool, sum_pool
 from convalg.operators.sampling import downsample, upsample
@@ -20,10 +20,10 @@ from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.size import sizes
 
 n, m, K, L, p, s, r = sizes("n m K L p s r")
-POOLS = {"sum": sum_pool, "average": average_pool}
 UP_TO_4 = {K: range(1, 5), L: range(1, 5)}
 UP_TO_8 = {K: range(1, 9), L: range(1, 9)}
 Kind = Literal["sum", "average"]
+POOLS: dict[Kind, Callable[..., Operator]] = {"sum": sum_pool, "average": average_pool}
 
 
 def _winners() -> Operator:
@@ -122,13 +122,6 @@ def _with_layer() -> Sides:
     )
 
 
-def _with_layer_touching() -> Sides:
-    pooled = average_pool(n, 2)
-    layer = correlation(n, kernel(1, name="v"), padding=0)
-    wide = correlation(pooled.out_shape, kernel(2))
-    return wide @ pooled @ layer, average_pool(n - 1, 2) @ correlation(n, kernel(2)) @ layer
-
-
 def _adjoint_as_transposed(taps: int) -> Sides:
     """The adjoint inserts zeros between the gradients, then repeats each of them."""
     pool = sum_pool(n, taps, stride=s)
@@ -165,10 +158,6 @@ def _upsampled_then_shifted() -> Sides:
     nearest = correlation(2 * n - 1, [1, 1], padding="full") @ upsample(n, 2)
     pool = average_pool(2 * n, 2, padding=((1, 1),))
     return crop(n + 1, ((0, 1),)) @ pool @ nearest, identity(n)
-
-
-def _all_ones(taps: int) -> Convolution:
-    return correlation(n, [1] * taps)
 
 
 def _stacked(taps: int) -> Sides:
