@@ -23,7 +23,6 @@ METHODS = {
     "exact identity": "identity",
 }
 """The short names of methods in the table; other methods follow from a definition."""
-NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def prove_catalogue() -> bool:
@@ -62,9 +61,7 @@ def _cells(theorem: Theorem, verdict: Verdict, spent: str) -> list[Text]:
     named = Text.assemble((theorem.name, "bold cyan"), "\n", theorem.sentence)
     color = {"proved": "green", "refuted": "red"}.get(verdict.status, "yellow")
     status = Text(verdict.status, style=color)
-    # Broken between conditions only.
-    scope = Text(verdict.scope.replace(" ", NO_BREAK).replace(f",{NO_BREAK}", ", "))
-    return [named, scope, status, Text(_short(verdict.method)), Text(spent)]
+    return [named, Text(verdict.scope), status, Text(_short(verdict.method)), Text(spent)]
 
 
 def _short(method: str) -> str:

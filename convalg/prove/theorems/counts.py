@@ -270,6 +270,8 @@ def count_latex(value: Any) -> str:
     import sympy
 
     count = sympy.sympify(value)
+    if count.is_Mul and count.could_extract_minus_sign():
+        return f"-{count_latex(-count)}"
     terms = sympy.Add.make_args(count)
     if len(terms) > 1:
         if not any(sympy.expand(term).is_Add for term in terms):
