@@ -289,9 +289,12 @@ def _pole_text(domain: Domain) -> list[str]:
     import sympy
 
     sizes = set(domain.symbols)
+    limits = {condition.value for condition in domain.limits}
     inequations = []
     for pole in domain.poles:
         symbols = pole.free_symbols
+        if pole.is_Symbol and pole - 1 in limits:
+            continue
         if symbols <= {symbol for symbol, _ in domain.swept} and all(
             substituted(pole, numbers) != 0 for numbers in _combinations(domain.swept)
         ):

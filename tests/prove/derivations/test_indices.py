@@ -89,6 +89,8 @@ def test_sizes_are_printed_with_brackets_and_products_with_parentheses() -> None
         r"\left\lfloor \frac{n - K}{2} \right\rfloor + p + 1"
     )
     assert size_latex(sympy.Max(n, K)) == r"\max(n, K)"
+    # The sign in front of a product with a sum is that of the whole product.
+    assert size_latex(n - p * (K - 1)) == "n + p - K p"
     assert shape_latex((n + 1, 3)) == r"\mathbf{R}^{(n + 1) \times 3}"
 
 

@@ -36,5 +36,7 @@ def test_a_count_is_counted(name: str, part: Any, numbers: dict[str, int]) -> No
             counted = sum(layer.counts.multiplications for layer in layers)
         case NonZeros():
             layer = _at(part.layer(), numbers)
-            counted = np.count_nonzero(layer.refill(np.ones(layer.kernel.shape, int)).to_numpy())
+            counted = int(
+                np.count_nonzero(layer.refill(np.ones(layer.kernel.shape, int)).to_numpy())
+            )
     assert counted == claimed
