@@ -99,6 +99,11 @@ def test_the_pages_show_figures_formulas_and_verdicts(site: Path) -> None:
     assert all(f'id="{theorem.name}"' in theorems for theorem in ca.theorems)
     assert theorems.count("Proved for") >= len(ca.theorems)
     assert theorems.count("<math") >= len(ca.theorems)
+    assert all(f'href="#{theorem.name}"' in theorems for theorem in ca.theorems)
+    headings = re.findall(r"<h2>([^<]+)<", theorems)
+    assert [name for name in headings if name in ca.theorems.chapters()] == [
+        *ca.theorems.chapters()
+    ]
     assert not any(Page(page).images_without_words for page in site.glob("*.html"))
 
 

@@ -7,7 +7,6 @@ import difflib
 import io
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -286,7 +285,9 @@ def prove(
             f"--latex needs the NAME of one theorem, not {name}: add a name such as adjoint-1d"
         )
     else:
-        proved = _prove_catalogue()
+        from convalg.cli.theorems import prove_catalogue
+
+        proved = prove_catalogue()
     if not proved:
         raise typer.Exit(REFUTED)
 
@@ -319,13 +320,9 @@ def _prove_theorem(name: str, *, latex: bool, certificate: Path | None) -> bool:
         _print(console, theorem.latex(verdict, outside))
         _certify(console, verdict, certificate)
         return bool(verdict)
-    lines = [theorem.statement, f"Domain: {theorem.domain}.", f"{verdict!r}."]
-    lines.append(f"Method: {verdict.method}.")
-    if outside is not None:
-        lines.append(f"Just outside: {outside.claim}: {outside!r}.")
-    if theorem.source:
-        lines.append(f"Source: {theorem.source}.")
-    _print(console, "\n".join(lines))
+    from convalg.cli.theorems import theorem_text
+
+    _print(console, theorem_text(theorem, verdict, outside))
     _certify(console, verdict, certificate)
     return bool(verdict)
 
@@ -615,27 +612,3 @@ def _write(file: Path, text: str) -> None:
 def _print(console: Console, text: str, style: str = "") -> None:
     """Print text with control characters escaped, line by line and without wrapping."""
     console.print(Text(terminal(text, lines=True), style=style), soft_wrap=True)
-
-
-def _prove_catalogue() -> bool:
-    from rich.progress import track
-    from rich.table import Table
-
-    from convalg.prove.theorems.catalogue import theorems
-
-    table = Table("theorem", "verdict", "scope", "method", "time", header_style="bold")
-    console, errors = Console(), Console(stderr=True)
-    proved = 0
-    for theorem in track(
-        list(theorems), "Proving", console=errors, transient=True, disable=not errors.is_terminal
-    ):
-        start = time.perf_counter()
-        verdict = theorem.prove()
-        spent = f"{1000 * (time.perf_counter() - start):.0f} ms"
-        proved += bool(verdict)
-        method = verdict.method.partition(":")[0]
-        cells = (theorem.name, verdict.status, verdict.scope, method, spent)
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    console.print(table)
-    console.print(Text(f"{proved} of {len(theorems)} theorems proved"))
-    return proved == len(theorems)

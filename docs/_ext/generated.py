@@ -9,30 +9,43 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 
 from sphinx.application import Sphinx
 
 import convalg as ca
+from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import Verdict
 
 
 def theorems() -> str:
-    """Every theorem with its statement, domain, verdict and counterexample outside."""
-    return "\n".join(line for theorem in ca.theorems for line in _theorem(theorem.name))
+    """The chapters of the catalogue: a table of contents, then every theorem in words."""
+    chapters = ca.theorems.chapters()
+    lines = ["## Contents", ""]
+    for number, (chapter, members) in enumerate(chapters.items(), 1):
+        lines.append(f"{number}. [{chapter}](#{_anchor(chapter)}): {_links(members)}")
+    for chapter, members in chapters.items():
+        lines += ["", f"({_anchor(chapter)})=", "", f"## {chapter}", ""]
+        lines += [line for theorem in members for line in _theorem(theorem)]
+    return "\n".join(lines)
 
 
-def _theorem(name: str) -> list[str]:
-    theorem = ca.theorems[name]
-    lines = [f"## {name}", "", "$$", theorem.statement, "$$", ""]
-    lines += [
-        f"Domain\n: {_plain(theorem.domain)}",
-        "",
-        f"Verdict\n: {_verdict(theorem.prove())}",
-        "",
-    ]
-    lines += ["Claims", *(f": {_plain(part.claim)}\n" for part in theorem.parts)]
+def _anchor(chapter: str) -> str:
+    return f"chapter-{chapter.lower().replace(' ', '-')}"
+
+
+def _links(members: Iterable[Theorem]) -> str:
+    return ", ".join(f"[{theorem.name}](#{theorem.name})" for theorem in members)
+
+
+def _theorem(theorem: Theorem) -> list[str]:
+    lines = [f"({theorem.name})=", "", f"### {theorem.name}", "", _plain(theorem.sentence), ""]
+    lines += ["$$", theorem.statement, "$$", ""]
+    lines += [f"Domain\n: {_plain(theorem.domain)}", "", f"Idea\n: {_plain(theorem.idea)}", ""]
+    lines += [f"Verdict\n: {_verdict(theorem.prove())}", ""]
+    if len(theorem.parts) > 1:
+        lines += ["Claims", *(f": {_plain(part.claim)}\n" for part in theorem.parts)]
     outside = theorem.outside()
     if outside is not None:
         lines += [f"Just outside\n: *{_plain(outside.claim)}*: {_verdict(outside)}", ""]

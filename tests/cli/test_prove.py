@@ -6,6 +6,7 @@ import command_line
 import pytest
 
 import convalg as ca
+from convalg.prove.theorems import catalogue
 
 FLIPPED = "correlation(n - K + 1, flip(kernel(K)), padding=full)"
 UNFLIPPED = "correlation(n - K + 1, kernel(K), padding='full')"
@@ -18,10 +19,32 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, out, err
 
 
+@pytest.mark.parametrize("columns", [80, 120])
 def test_the_catalogue_is_proved(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    names = ["linearity", "flip", "parameters", "field-induction", "scale-depthwise"]
+    few = {name: ca.theorems[name] for name in names}
+    monkeypatch.setattr(catalogue, "_all", lambda: few)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = run(capsys)
+    assert code == 0
+    assert "5 of 5 theorems proved" in out
+    assert "\\" not in out
+    assert max(map(len, out.splitlines())) <= columns
+    assert all(f"{name} " in out for name in names)
+    headings = [line[3:].strip() for line in out.splitlines() if line[1:3] == ". "]
+    assert headings == ["Foundations", "Counting", "Receptive fields", "Layers and networks"]
+    start = next(line for line in out.splitlines() if "scope" in line).index("scope")
+    first = " ".join(line[:start].strip() for line in out.splitlines())
+    assert all(theorem.sentence in first for theorem in few.values())
+
+
+@pytest.mark.thorough
+def test_the_whole_catalogue_is_proved(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "120")
     code, out, _ = run(capsys)
     assert code == 0
     count = len(ca.theorems)
@@ -32,10 +55,15 @@ def test_the_catalogue_is_proved(
 def test_one_theorem(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "adjoint-1d")
     assert code == 0
-    assert r"A_{w,\,p}^{\mathsf{T}} = A_{\operatorname{flip} w}\, P_{K - p - 1}" in out
+    theorem = ca.theorems["adjoint-1d"]
+    assert out.startswith(f"adjoint-1d (Adjoints)\n{theorem.sentence}\nIdea: {theorem.idea}\n")
+    assert "\\" not in out
+    assert "Domain: all n >= 1, n + 2p >= K >= 1, p >= 0." in out
     assert "Proved for all n >= 1, n + 2p >= K >= 1, p >= 0." in out
+    assert "Method: Presburger arithmetic (isl)" in out
     outside = "Just outside: the adjoint is the correlation with the unflipped kernel: "
     assert f"{outside}Refuted: n = 2, K = 2" in out
+    assert f"Source: {theorem.source}." in out
 
 
 @pytest.mark.parametrize("name", [theorem.name for theorem in ca.theorems])

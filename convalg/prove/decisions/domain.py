@@ -185,9 +185,12 @@ def _scope_text(domain: Domain) -> str:
     if not named and not all(value.is_polynomial() for value in unnamed):
         unnamed = _affine_limits(unnamed, domain.symbols) or unnamed
     parts = [*_chained([_sides(value) for value in unnamed]), *named, *_pole_text(domain)]
-    for symbol, values in domain.swept:
-        parts.append(f"for each {symbol} in {_range_text(values)}")
-    scope = f"all {', '.join(parts)}" if domain.symbols else ", ".join(["this size", *parts])
+    swept = [f"for each {symbol} in {_range_text(values)}" for symbol, values in domain.swept]
+    if domain.symbols:
+        scope = ", ".join([f"all {', '.join(parts)}", *swept] if parts else swept)
+        scope = scope.removeprefix("for ")
+    else:
+        scope = ", ".join(["this size", *parts])
     return "; ".join([scope, *notes, *domain.notes])
 
 
@@ -289,9 +292,12 @@ def _pole_text(domain: Domain) -> list[str]:
     import sympy
 
     sizes = set(domain.symbols)
+    limits = {condition.value for condition in domain.limits}
     inequations = []
     for pole in domain.poles:
         symbols = pole.free_symbols
+        if pole.is_Symbol and pole - 1 in limits:
+            continue
         if symbols <= {symbol for symbol, _ in domain.swept} and all(
             substituted(pole, numbers) != 0 for numbers in _combinations(domain.swept)
         ):
@@ -310,9 +316,9 @@ def _pole_text(domain: Domain) -> list[str]:
             sides = f"{left} != {right}"
         if symbols <= sizes and _is_affine(pole) and not domain.swept:
             poles = f"{parameters(*domain.symbols)}{{ : {text(pole)} = 0 }}"
-            limits = [_affine(c.value) for c in domain.limits]
-            if all(map(_is_affine, limits)):
-                inside = _points(tuple(limits), domain.symbols)
+            affine = [_affine(c.value) for c in domain.limits]
+            if all(map(_is_affine, affine)):
+                inside = _points(tuple(affine), domain.symbols)
                 if inside.intersect(islpy.Set(poles)).is_empty():
                     continue
         inequations.append(sides)

@@ -185,7 +185,9 @@ def affine(terms: Iterable[tuple[Size, str]], constant: object) -> str:
     ('2 o + t - p', 'K - 1 - t')
     """
     pairs = [(sympy.sympify(factor), name) for factor, name in terms if factor != 0]
-    rest = [part for part in sympy.Add.make_args(_ceiled(constant)) if part != 0]
+    # Expanded, so that no term is a product with a sum: its sign would be that of the first term.
+    size = sympy.expand(_ceiled(constant))
+    rest = [part for part in sympy.Add.make_args(size) if part != 0]
     # Positive symbols first, numbers last: i + t + p - K + 1.
     rest.sort(key=_order)
     numbers = [(part, "") for part in rest]

@@ -14,14 +14,39 @@ from convalg.prove.theorems import (
     arithmetic,
     channels,
     compositions,
+    counting,
+    equivariance,
+    fields,
+    fourier,
     gradients,
     layers,
+    networks,
     operators,
+    pooling,
     sizes,
     strides,
 )
+from convalg.prove.theorems.chapters import CHAPTERS
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import Verdict
+
+ROOMS = (
+    operators,
+    arithmetic,
+    sizes,
+    adjoint_layers,
+    gradients,
+    compositions,
+    strides,
+    channels,
+    fourier,
+    counting,
+    pooling,
+    equivariance,
+    fields,
+    layers,
+    networks,
+)
 
 
 class Catalogue:
@@ -51,6 +76,19 @@ class Catalogue:
     def __repr__(self) -> str:
         return f"<{len(self)} theorems: {', '.join(_all())}>"
 
+    def chapters(self) -> dict[str, list[Theorem]]:
+        """Return the theorems of each chapter, in order.
+
+        >>> import convalg as ca
+        >>> chapters = ca.theorems.chapters()
+        >>> list(chapters)[:3], chapters["Foundations"][1].name
+        (['Foundations', 'Sizes', 'Adjoints'], 'flip')
+        """
+        grouped: dict[str, list[Theorem]] = {chapter: [] for chapter in CHAPTERS}
+        for theorem in self:
+            grouped[theorem.chapter].append(theorem)
+        return {chapter: theorems for chapter, theorems in grouped.items() if theorems}
+
     def prove(self, *, jobs: int | None = None) -> list[tuple[Theorem, Verdict, float]]:
         """Prove every theorem.
 
@@ -73,17 +111,7 @@ def _timed(name: str) -> tuple[Verdict, float]:
 @cache
 def _all() -> dict[str, Theorem]:
     catalogue: dict[str, Theorem] = {}
-    for room in (
-        operators,
-        arithmetic,
-        layers,
-        sizes,
-        adjoint_layers,
-        gradients,
-        compositions,
-        strides,
-        channels,
-    ):
+    for room in ROOMS:
         for theorem in room.THEOREMS:
             assert theorem.name not in catalogue, theorem.name
             catalogue[theorem.name] = theorem

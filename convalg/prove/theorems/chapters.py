@@ -1,4 +1,4 @@
-"""The chapters of the catalogue of theorems, in order."""
+"""The chapters of the catalogue of theorems, in the order in which they are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNTING = "Counting"
 POOLING = "Pooling"
 EQUIVARIANCE = "Equivariance"
 FIELDS = "Receptive fields"
-NETWORKS = "Layers and networks"
+LAYERS = "Layers and networks"
 
 CHAPTERS = (
     FOUNDATIONS,
@@ -29,5 +29,5 @@ CHAPTERS = (
     POOLING,
     EQUIVARIANCE,
     FIELDS,
-    NETWORKS,
+    LAYERS,
 )

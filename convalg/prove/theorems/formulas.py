@@ -11,8 +11,8 @@ subscript `p` without a value means that the padding is the symbol p:
 - `D_{s}` downsampling to every s-th sample (`D_{s,\\,c}`: from sample c on), `U_{s}^{n}` its
   adjoint, upsampling with zeros to n samples (up to the last sample where n is not printed), with
   one s and one c per axis in parentheses where they are not the same for all axes;
-- `V_{n \\times m}` the reshape to this shape, in row-major order;
 - `I_{n}` the identity, `J_{n}` the reversal, `\\operatorname{sum}_{K}` sum pooling;
+- `\\operatorname{reshape}_{n \\times m}` the same entries, in row-major order, as an n by m array;
 - `\\otimes` the Kronecker product.
 
 `\\operatorname{flip} w` reverses w along all axes of taps, or along the axes in its subscript;
@@ -311,7 +311,8 @@ def _selection(leaf: Selection) -> str:
     own = leaf.geometry
     if (own.in_shape, own.out_shape) != (leaf.in_shape, leaf.out_shape):
         is_reshape = all(axis == Axis(axis.in_size, axis.in_size) for axis in leaf.axes)
-        return f"V_{{{_shape(leaf.out_shape)}}}" if is_reshape else _text(leaf)
+        shape = f"\\operatorname{{reshape}}_{{{_shape(leaf.out_shape)}}}"
+        return shape if is_reshape else _text(leaf)
     if leaf.is_identity:
         return f"I_{{{_shape(leaf.in_shape)}}}"
     axes = leaf.axes
@@ -434,7 +435,7 @@ _RULES: dict[type, Callable[..., str]] = {
     Compose: lambda node, *images: "\\, ".join(
         _enclosed(node, child, image) for child, image in zip(node.factors, images, strict=True)
     ),
-    Sum: lambda node, *images: " + ".join(images),
+    Sum: lambda node, *images: " + ".join(images).replace(" + -", " - "),
     Scaled: _scaled,
     Adjoint: _adjoint,
     Kron: lambda node, left, right: (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -11,39 +10,20 @@ from convalg.kernels import kernel
 from convalg.operators.convolution import convolution, correlation, transposed_correlation
 from convalg.operators.dense import identity
 from convalg.operators.leaves import Convolution
-from convalg.operators.padding import crop, pad
-from convalg.operators.pooling import average_pool, sum_pool
+from convalg.operators.padding import pad
 from convalg.operators.sampling import downsample
-from convalg.operators.shifts import shift
-from convalg.operators.tree import Operator, kron
-from convalg.prove.equivariance import equivariant
-from convalg.prove.theorems.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
+from convalg.operators.tree import kron
+from convalg.prove.theorems.chapters import (
+    FOUNDATIONS,
+    LAYERS,
+    STRIDES,
+)
+from convalg.prove.theorems.parts import Outcomes
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
-from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
 from convalg.size import sizes
 
 n, m, K, L, M, p, s, C, D, E = sizes("n m K L M p s C D E")
 q, r, h = sizes("q r h")
-
-
-def _winners() -> Operator:
-    """The adjoint of the sum of m times x over windows of K samples, one window per row.
-
-    If m is one at the maximum of each window and zero elsewhere, this is max pooling at x.
-    """
-    return correlation(K, kernel(n, 1, K, name="m"), groups=n).T
-
-
-def _pooling_moves() -> Verdict:
-    """Pooling over two samples is not equivariant to a shift by one."""
-    return equivariant(sum_pool(n, 2), 1)
-
-
-def _pooling_shifted() -> Sides:
-    pool = sum_pool(n, K)
-    (windows,) = pool.out_shape
-    inner = crop(windows, 1)
-    return inner @ pool @ shift(n, K), inner @ shift(windows, 1) @ pool
 
 
 def _variables_added() -> Convolution:
@@ -52,24 +32,6 @@ def _variables_added() -> Convolution:
 
 def _variables_subtracted() -> Convolution:
     return correlation(n, kernel(K, name="g"), padding="full")
-
-
-def _two_layers() -> tuple[Convolution, Convolution]:
-    first = correlation(n, kernel(K), stride=s, padding=p)
-    return first, correlation(first.out_shape, kernel(L, name="v"), stride=r, padding=q)
-
-
-def _holes() -> Verdict:
-    """A layer of stride 2 with one tap, then one with 3 taps: only 3 of 5 samples are read."""
-    layer = (correlation(5, kernel(3)) @ downsample(10, 2)).simplify()
-    filled = correlation(10, kernel(5), stride=2)
-    claim = "the receptive field contains every sample between its ends"
-    reads = [c for r, c, _ in layer.pattern.triples().tolist() if r == 0]
-    hull = [c for r, c, _ in filled.pattern.triples().tolist() if r == 0]
-    if reads == hull:
-        return Verdict("proved", claim, "this size", IDENTITY)
-    counterexample = Counterexample({"K": 3, "s": 2}, (0,), (1,), hull, reads)
-    return Verdict("refuted", claim, "this size", IDENTITY, counterexample)
 
 
 def _sub_pixel(step: int) -> Sides:
@@ -126,12 +88,6 @@ def _one_by_one_after() -> Sides:
     return after @ first, merged @ kron(correlation(D, mixing), identity((K, L)))
 
 
-def _average_kernel(taps: int) -> Sides:
-    """Average pooling is the correlation with equal weights."""
-    weights = [Fraction(1, taps)] * taps
-    return average_pool(n, taps, stride=s), correlation(n, weights, stride=s)
-
-
 def _merged_without_identity() -> Sides:
     w = kernel(3, 3)
     branches = correlation((n, m), w, padding=1) + identity((n, m))
@@ -140,44 +96,14 @@ def _merged_without_identity() -> Sides:
 
 THEOREMS = (
     Theorem(
-        "average-pooling-adjoint",
-        (
-            OneEntryRows(
-                "each sample of a window receives 1/K of the gradient of the window",
-                lambda: average_pool(n, K).T,
-                "i",
-                lambda i: (i // K,),
-                1 / K,
-            ),
-        ),
-    ),
-    Theorem(
-        "max-pooling-adjoint",
-        (
-            OneEntryRows(
-                "with m one at the maximum of each window, that sample receives the whole gradient",
-                _winners,
-                "o t",
-                lambda o, t: (o, 0),
-                weight=lambda o, t: (o, 0, t),
-            ),
-        ),
-    ),
-    Theorem(
-        "pooling-equivariance",
-        (
-            Equality(
-                "away from the border, sum pooling is equivariant to shifts by its window",
-                _pooling_shifted,
-            ),
-        ),
-        counter=Decided(
-            "sum pooling over two samples is equivariant to a shift by 1", _pooling_moves
-        ),
-    ),
-    Theorem(
         "sum-of-random-variables",
         (Outcomes("the distribution of X + Y", _variables_added, 1, lambda k: k),),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The distribution of the sum of two independent random variables is the full "
+            "convolution of their distributions."
+        ),
+        idea="P(X + Y = k) is the sum of P(X = i) P(Y = j) over all i + j = k.",
     ),
     Theorem(
         "difference-of-random-variables",
@@ -185,29 +111,12 @@ THEOREMS = (
             # Row k is X - Y = k - (K - 1): the difference runs from -(K - 1) to n - 1.
             Outcomes("the distribution of X - Y", _variables_subtracted, -1, lambda k: k - (K - 1)),
         ),
-    ),
-    Theorem(
-        "parameters",
-        (
-            Parameters(
-                "the number of weights and biases of a layer with one group",
-                lambda: correlation((n, m), kernel(C, D, K, L)),
-                (K * L * D + 1) * C,
-            ),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The distribution of the difference of two independent random variables is the full "
+            "correlation of their distributions."
         ),
-    ),
-    Theorem(
-        "receptive-field",
-        (
-            TwoLayers(
-                "two layers: the first input and the width of the field, ignoring borders",
-                _two_layers,
-                lambda u: s * r * u - p - s * q,
-                1 + (K - 1) + (L - 1) * s,
-            ),
-        ),
-        source="Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019",
-        counter=Decided("the receptive field contains every sample between its ends", _holes),
+        idea="P(X - Y = k) is the sum of P(X = i) P(Y = j) over all i - j = k.",
     ),
     Theorem(
         "sub-pixel",
@@ -220,6 +129,15 @@ THEOREMS = (
             for r in (2, 3, 4)
         ),
         source="Shi et al., Is the deconvolution layer the same as a convolutional layer?",
+        chapter=STRIDES,
+        sentence=(
+            "A transposed layer of stride 2, 3 or 4 interleaves the outputs of as many "
+            "convolutions at the low resolution, one per phase of its kernel."
+        ),
+        idea=(
+            "Output r i + c receives only the taps c, c + r, c + 2 r, and so on; these taps are "
+            "the kernel of phase c."
+        ),
     ),
     Theorem(
         "merged-branches",
@@ -236,10 +154,25 @@ THEOREMS = (
         counter=Equality(
             "the identity branch does not change the kernel", _merged_without_identity
         ),
+        chapter=LAYERS,
+        sentence=(
+            "The sum of a 3x3 layer, a 1x1 layer and the identity is one 3x3 layer, because a 1x1"
+            " kernel is an odd kernel padded with zeros."
+        ),
+        idea=(
+            "Layers of the same size add up if their kernels do; the 1x1 weight and the one of "
+            "the identity are added at the centre."
+        ),
     ),
     Theorem(
         "batch-norm",
         (Equality("the gain of a channel scales the kernel of that channel", _batch_norm, "w"),),
+        chapter=LAYERS,
+        sentence=(
+            "To scale the output channels of a layer, as batch normalisation does, is to scale "
+            "its kernel by output channel."
+        ),
+        idea="Each output of a channel is linear in the weights of that channel.",
     ),
     Theorem(
         "one-by-one",
@@ -250,15 +183,14 @@ THEOREMS = (
                 "w",
             ),
         ),
-    ),
-    Theorem(
-        "average-pooling",
-        tuple(
-            Equality(
-                f"the mean of {taps} samples is a correlation with equal weights",
-                partial(_average_kernel, taps),
-            )
-            for taps in (2, 3, 4)
+        chapter=LAYERS,
+        sentence=(
+            "A 1x1 layer after a layer is one layer, whose kernel mixes the output channels of "
+            "the kernel before it."
+        ),
+        idea=(
+            "Exchange the sum over the channels between the layers with the sum over taps and "
+            "input channels."
         ),
     ),
 )

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from convalg.axis import BOUNDARIES, Boundary, Size
-from convalg.conventions import Padding
+from convalg.axis import Size
 from convalg.kernels import flip, kernel
 from convalg.operators.convolution import convolution, correlation, transposed_correlation
 from convalg.operators.dense import identity
-from convalg.operators.leaves import Convolution
 from convalg.operators.padding import crop, pad
 from convalg.operators.rearrange import reshape
 from convalg.operators.sampling import downsample, upsample
-from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator, kron
-from convalg.prove.equivariance import equivariant
 from convalg.prove.functions.properties import linear
-from convalg.prove.theorems.parts import Decided, Exponentials, Length, Linearity
+from convalg.prove.theorems.chapters import (
+    ADJOINTS,
+    COMPOSITION,
+    FOUNDATIONS,
+    GRADIENTS,
+    STRIDES,
+)
+from convalg.prove.theorems.parts import Decided, Length, Linearity
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import Verdict
 from convalg.size import sizes
@@ -63,11 +64,6 @@ def _modes_2d() -> Sides:
     full = correlation((n, m), kernel(K, L), padding="full")
     rows = crop((n + K - 1, m + L - 1), (K - 1, L - 1))
     return correlation((n, m), kernel(K, L)), rows @ full
-
-
-def _padded(boundary: Boundary) -> Sides:
-    layer = correlation(n, kernel(K), padding=p, boundary=boundary)
-    return layer, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)
 
 
 def _strided() -> Sides:
@@ -209,11 +205,6 @@ def _gradient_not_dilated() -> Sides:
     return layer.by_kernel(x).T, rows @ gradient.by_kernel(x)
 
 
-def _zeros_commute() -> Sides:
-    layer, steps = correlation(n, kernel(3), padding=1), shift(n, 1, boundary="circular")
-    return layer @ steps, steps @ layer
-
-
 def _flat_toeplitz() -> Sides:
     """A claim from a textbook: the whole matrix of a 2-D layer would be Toeplitz."""
     layer = reshape((2, 2), 4) @ correlation((3, 3), kernel(2, 2)) @ reshape(9, (3, 3))
@@ -221,39 +212,6 @@ def _flat_toeplitz() -> Sides:
         crop(4, ((1, 0),)) @ layer @ crop(9, ((1, 0),)).T,
         crop(4, ((0, 1),)) @ layer @ crop(9, ((0, 1),)).T,
     )
-
-
-def _circular() -> Convolution:
-    return correlation(n, kernel(K), padding=_same_size(), boundary="circular")
-
-
-def _same_size() -> Padding:
-    """Return the padding that starts with p and leads to as many outputs as inputs."""
-    return ((p, K - 1 - p),)
-
-
-def _equivariant(layer: Operator, moved: object, arrived: object, margin: object) -> Sides:
-    """A S = S' A on the outputs that are further from the border than a margin."""
-    (outputs,), (inputs,) = layer.out_shape, layer.in_shape
-    inner = crop(outputs, margin)
-    return inner @ layer @ shift(inputs, moved), inner @ shift(outputs, arrived) @ layer
-
-
-def _interior(sign: int) -> Sides:
-    return _equivariant(correlation(n, kernel(K), padding=p), sign * q, sign * q, p + q)
-
-
-def _by_circular(sign: int) -> Sides:
-    layer, steps = _circular(), shift(n, sign * q, boundary="circular")
-    return layer @ steps, steps @ layer
-
-
-def _by_stride() -> Sides:
-    return _equivariant(correlation(n, kernel(K), stride=s), s, 1, 1)
-
-
-def _broken_by_stride() -> Verdict:
-    return equivariant(correlation(n, kernel(K), stride=2), 1)
 
 
 def _many_channels() -> Operator:
@@ -316,6 +274,12 @@ THEOREMS = (
         "linearity",
         (Linearity("a correlation is linear", _many_channels),),
         counter=Decided("a layer with a bias is linear", _affine),
+        chapter=FOUNDATIONS,
+        sentence="A correlation layer is linear in its input, for every stride and padding.",
+        idea=(
+            "Each output is a sum of samples multiplied by weights, and such a sum is linear in "
+            "the samples."
+        ),
     ),
     Theorem(
         "flip",
@@ -324,6 +288,11 @@ THEOREMS = (
             Equality("in two dimensions the kernel is flipped on both axes", _flipped_2d),
         ),
         counter=Equality("convolution and correlation are equal without the flip", _no_flip),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "Convolution is correlation with the flipped kernel, in one and in two dimensions."
+        ),
+        idea="Substitute K - 1 - t for the tap t in the sum of one of them.",
     ),
     Theorem(
         "modes",
@@ -334,6 +303,15 @@ THEOREMS = (
             Equality("a same-padded layer is n rows of the full layer", lambda: _modes("same")),
             Equality("in two dimensions too, a valid layer is a part of the full layer", _modes_2d),
         ),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The outputs of a valid layer and those of a same-padded layer are consecutive "
+            "outputs of the full layer."
+        ),
+        idea=(
+            "The three layers place the same kernel at different positions, and the positions of "
+            "the full layer include all others."
+        ),
     ),
     Theorem(
         "full",
@@ -343,17 +321,24 @@ THEOREMS = (
                 _full_by_padding,
             ),
         ),
-    ),
-    Theorem(
-        "padding",
-        tuple(
-            Equality(f"a padded layer ({b}) is the valid layer after padding", partial(_padded, b))
-            for b in BOUNDARIES
+        chapter=FOUNDATIONS,
+        sentence=(
+            "Full correlation is valid correlation after padding with K - 1 zeros at both ends."
+        ),
+        idea=(
+            "A tap that reads outside of the signal contributes zero, as does a tap that reads a "
+            "padded zero."
         ),
     ),
     Theorem(
         "stride",
         (Equality("a strided layer is the layer of stride 1, then downsampling", _strided),),
+        chapter=STRIDES,
+        sentence="A strided layer is the layer of stride 1, of which every s-th output is kept.",
+        idea=(
+            "Output o of the strided layer reads the samples that output s o of the layer of "
+            "stride 1 reads."
+        ),
     ),
     Theorem(
         "adjoint-1d",
@@ -362,12 +347,27 @@ THEOREMS = (
         counter=Equality(
             "the adjoint is the correlation with the unflipped kernel", _unflipped_adjoint
         ),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a correlation with padding p is the correlation with the flipped "
+            "kernel and padding K - 1 - p."
+        ),
+        idea=(
+            "Sample i is read by output o with weight t = i - o + p. Sum over o instead of i, and"
+            " the taps run backwards."
+        ),
     ),
     Theorem(
         "adjoint-2d",
         (Equality("the kernel is rotated by 180 degrees", _adjoint_2d),),
         source=f"{GUIDE}, relationship 8",
         counter=Equality("flipping the kernel on one axis is enough", _adjoint_2d_one_axis),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a valid correlation in two dimensions is the full correlation with "
+            "the kernel rotated by 180 degrees."
+        ),
+        idea="Apply the argument in one dimension to each of the two axes.",
     ),
     Theorem(
         "adjoint-channels",
@@ -378,6 +378,15 @@ THEOREMS = (
             ),
         ),
         counter=Equality("flipping the kernel is enough", _channels_kept),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a valid layer with channels is the full layer with the flipped "
+            "kernel, whose input and output channels are exchanged."
+        ),
+        idea=(
+            "The weight from channel c to channel e of the layer leads from e to c in the "
+            "adjoint; along the taps, the kernel is flipped as in one channel."
+        ),
     ),
     Theorem(
         "adjoint-stride",
@@ -386,6 +395,15 @@ THEOREMS = (
                 "the adjoint inserts zeros into the gradient, then applies the adjoint of stride 1",
                 _strided_adjoint,
             ),
+        ),
+        chapter=ADJOINTS,
+        sentence=(
+            "The adjoint of a strided layer inserts s - 1 zeros between the samples and then "
+            "applies the adjoint of the layer of stride 1."
+        ),
+        idea=(
+            "A strided layer is a layer of stride 1 and then downsampling. The adjoint of "
+            "downsampling inserts zeros, and adjoints are applied in reverse order."
         ),
     ),
     Theorem(
@@ -399,6 +417,16 @@ THEOREMS = (
         ),
         source="Dumoulin & Visin, relationship 14; PyTorch's ConvTranspose2d",
         counter=Equality("the adjoint needs no output_padding", _transposed_without),
+        chapter=ADJOINTS,
+        sentence=(
+            "A transposed layer inserts s - 1 zeros between the samples, appends as many zeros as"
+            " output_padding gives and correlates with the flipped kernel, and output_padding is "
+            "the remainder that the stride leaves."
+        ),
+        idea=(
+            "Sizes that differ only in the remainder lead to the same number of outputs, so the "
+            "remainder has to be given to invert the size."
+        ),
     ),
     Theorem(
         "kernel-gradient",
@@ -409,6 +437,15 @@ THEOREMS = (
                 "g",
             ),
         ),
+        chapter=GRADIENTS,
+        sentence=(
+            "The gradient of a loss with respect to the kernel is the correlation of the input "
+            "with the output gradient."
+        ),
+        idea=(
+            "The derivative of output o with respect to weight t is the sample x[o + t - p]; "
+            "multiply it by g[o] and sum over o."
+        ),
     ),
     Theorem(
         "kernel-gradient-stride",
@@ -416,10 +453,28 @@ THEOREMS = (
         counter=Equality(
             "the output gradient is not dilated at a stride of 2", _gradient_not_dilated
         ),
+        chapter=GRADIENTS,
+        sentence=(
+            "The kernel gradient of a strided layer is the correlation of the input with the "
+            "output gradient dilated by the stride."
+        ),
+        idea=(
+            "The derivative of output o with respect to weight t is the sample x[s o + t - p], so"
+            " g[o] is read at distance s from g[o + 1]."
+        ),
     ),
     Theorem(
         "composition",
         (Equality("two valid layers are one layer with K + L - 1 taps", _composed, "w"),),
+        chapter=COMPOSITION,
+        sentence=(
+            "Two valid correlations in sequence are one correlation, whose kernel is the full "
+            "convolution of the two kernels."
+        ),
+        idea=(
+            "Tap a of the first layer and tap b of the second read the sample o + a + b, and a + "
+            "b = t is the index of a convolution."
+        ),
     ),
     Theorem(
         "commutativity",
@@ -429,8 +484,20 @@ THEOREMS = (
             Equality("v * w = w * v", _symmetric_convolution, "v"),
         ),
         counter=Equality("same-padded layers commute", _commuting_same),
+        chapter=COMPOSITION,
+        sentence=(
+            "Valid correlations commute, circular correlations with odd kernels commute, and the "
+            "convolution of two sequences is symmetric in them."
+        ),
+        idea="Both orders sum over the same pairs of taps, because a + b = b + a.",
     ),
-    Theorem("associativity", (Equality("u * (v * w) = (u * v) * w", _associative, "v"),)),
+    Theorem(
+        "associativity",
+        (Equality("u * (v * w) = (u * v) * w", _associative, "v"),),
+        chapter=COMPOSITION,
+        sentence="Full convolution is associative.",
+        idea="Both orders sum over all triples of taps with the same total index.",
+    ),
     Theorem(
         "separable",
         (
@@ -443,11 +510,28 @@ THEOREMS = (
                 "the Kronecker product of two layers is a row pass, then a column pass", _two_passes
             ),
         ),
+        chapter=COMPOSITION,
+        sentence=(
+            "A layer whose kernel is an outer product is a pass along the rows followed by a pass"
+            " along the columns."
+        ),
+        idea=(
+            "In the sum over both taps, factor the weight of the first axis out of the sum over "
+            "the second."
+        ),
     ),
     Theorem(
         "toeplitz",
         (Equality("each diagonal of the matrix is constant", _toeplitz_1d),),
         counter=Equality("the matrix of a layer of stride 2 is Toeplitz", _toeplitz_strided),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The matrix of a layer of stride 1 is a Toeplitz matrix: each of its diagonals is "
+            "constant."
+        ),
+        idea=(
+            "The entry in row o and column i is the weight i - o + p, which depends only on i - o."
+        ),
     ),
     Theorem(
         "doubly-block-toeplitz",
@@ -456,40 +540,14 @@ THEOREMS = (
             Equality("each block is Toeplitz", lambda: _toeplitz_2d(1)),
         ),
         counter=Equality("the whole matrix is Toeplitz", _flat_toeplitz),
-    ),
-    Theorem(
-        "circular-dft",
-        (
-            Exponentials(
-                "the columns of the DFT matrix are eigenvectors", _circular, lambda t, p: t - p
-            ),
-            Equality("a circular layer commutes with the cyclic shift", lambda: _by_circular(1)),
+        chapter=FOUNDATIONS,
+        sentence=(
+            "The matrix of a layer in two dimensions is block Toeplitz, and each of its blocks is"
+            " Toeplitz."
         ),
-        counter=Equality("a zero-padded layer commutes with the cyclic shift too", _zeros_commute),
-    ),
-    Theorem(
-        "equivariance",
-        (
-            Equality(
-                "away from the border, a layer commutes with shifts to higher indices",
-                lambda: _interior(1),
-            ),
-            Equality(
-                "away from the border, a layer commutes with shifts to lower indices",
-                lambda: _interior(-1),
-            ),
-            Equality(
-                "a circular layer commutes with shifts to higher indices", lambda: _by_circular(1)
-            ),
-            Equality(
-                "a circular layer commutes with shifts to lower indices", lambda: _by_circular(-1)
-            ),
-            Equality(
-                "away from the border, a strided layer maps a shift by its stride to a shift by 1",
-                _by_stride,
-                ranges={s: range(1, 5)},
-            ),
+        idea=(
+            "The entry depends only on the differences between the row index and the column index"
+            " on each axis."
         ),
-        counter=Decided("a layer of stride 2 is equivariant to a shift by 1", _broken_by_stride),
     ),
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from convalg.axis import Size, output_size
@@ -27,13 +26,12 @@ from convalg.prove.derivations.indices import shape_latex, size_latex
 from convalg.prove.equality import domain_of
 from convalg.prove.functions.properties import linear
 from convalg.prove.theorems.formulas import COMMA, COMMA_QUAD, named_arrays, operator_latex
-from convalg.prove.verdict import IDENTITY, Z3, Counterexample, Verdict
-from convalg.size import Condition, size_product, sizes, substituted
+from convalg.prove.verdict import Z3, Counterexample, Verdict
+from convalg.size import Condition, sizes, substituted
 
 if TYPE_CHECKING:
     import sympy
 
-AFFINE = "exact identity: an affine expression has its extremes at the ends of the ranges"
 n, K, p, s, d, o, a = sizes("n K p s d o a")
 
 
@@ -42,7 +40,7 @@ def _domain(symbols: tuple[sympy.Symbol, ...], limits: tuple[sympy.Expr, ...]) -
     return Domain(symbols, tuple(Condition(limit) for limit in limits))
 
 
-def _decided(
+def decided(
     claim: str,
     domain: Domain,
     formulas: Formulas,
@@ -65,11 +63,12 @@ def _named(numbers: Mapping[sympy.Symbol, int]) -> dict[str, int]:
     return {symbol.name: value for symbol, value in numbers.items()}
 
 
-def _spaces(operator: Operator) -> str:
+def spaces(operator: Operator) -> str:
+    """Return the spaces between which an operator maps, as LaTeX."""
     return f"{shape_latex(operator.in_shape)} \\to {shape_latex(operator.out_shape)}"
 
 
-def _declared(operator: Operator) -> list[str]:
+def declared(operator: Operator) -> list[str]:
     """Return the kernels of an operator with their spaces, as LaTeX."""
     arrays = named_arrays([operator]).items()
     return [f"{name} \\in {shape_latex(shape)}" for name, shape in arrays]
@@ -88,7 +87,7 @@ class Linearity:
         layer = self.layer()
         name = operator_latex(layer)
         sides = f"{name}\\, (\\alpha x + \\beta y) = \\alpha\\, {name}\\, x + \\beta\\, {name}\\, y"
-        return COMMA_QUAD.join([sides, f"{name} \\colon {_spaces(layer)}", *_declared(layer)])
+        return COMMA_QUAD.join([sides, f"{name} \\colon {spaces(layer)}", *declared(layer)])
 
     @cached_property
     def domain(self) -> Domain:
@@ -175,7 +174,7 @@ class Positions:
 
     def decide(self) -> Verdict:
         """Decide whether the two sets of indices j are equal."""
-        return _decided(self.claim, self.domain, self.formulas(), self._miscounted)
+        return decided(self.claim, self.domain, self.formulas(), self._miscounted)
 
     def _miscounted(self, chosen: dict[str, int]) -> Counterexample:
         """Return the counterexample at given sizes."""
@@ -244,7 +243,7 @@ class Length:
         def witness(chosen: dict[str, int]) -> Counterexample:
             return Counterexample(chosen, None, None, substituted(value, chosen), chosen["n"])
 
-        return _decided(self.claim, self.domain, self.formulas(), witness)
+        return decided(self.claim, self.domain, self.formulas(), witness)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +270,7 @@ class Exponentials:
         left = f"({operator_latex(layer)}\\, (z^{{i}})_{{i}})_{{o}}"
         formula = f"{left} = \\Bigl({total}\\Bigr)\\, z^{{o}}"
         roots = f"z^{{{size_latex(axis.in_size)}}} = 1"
-        return COMMA_QUAD.join([formula, roots, _spaces_of(layer), *_declared(layer)])
+        return COMMA_QUAD.join([formula, roots, _spaces_of(layer), *declared(layer)])
 
     @cached_property
     def domain(self) -> Domain:
@@ -319,7 +318,7 @@ class Exponentials:
 
 
 def _spaces_of(layer: Operator) -> str:
-    return f"{operator_latex(layer)} \\colon {_spaces(layer)}"
+    return f"{operator_latex(layer)} \\colon {spaces(layer)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,7 +345,7 @@ class OneEntryRows:
         left = f"({operator_latex(operator)}\\, g)_{{{self.row.replace(' ', COMMA)}}}"
         (factor, _), index = self._weight(indices), _index_latex(self.column(*indices))
         formula = f"{left} = {factor}\\, g_{{{index}}}"
-        return COMMA_QUAD.join([formula, _spaces_of(operator), *_declared(operator)])
+        return COMMA_QUAD.join([formula, _spaces_of(operator), *declared(operator)])
 
     def _weight(self, indices: tuple[sympy.Symbol, ...]) -> tuple[str, tuple[Size, ...]]:
         """Return the factor as LaTeX, and the indices of the weight in it."""
@@ -448,152 +447,3 @@ class Outcomes:
             return Verdict("proved", self.claim, scope, Z3, domain=self.domain)
         reason = "the triples of the layer differ from the outcomes"
         return Verdict("unknown", self.claim, scope, Z3, reason=reason, domain=self.domain)
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """The claim about the number of parameters: weights, and one bias per output channel."""
-
-    claim: str
-    layer: Callable[[], Convolution]
-    count: Any
-
-    @cached_property
-    def formula(self) -> str:
-        """The number of weights and biases, and the formula for it."""
-        layer = self.layer()
-        biases = f"b \\in {shape_latex(layer.out_shape[:1])}"
-        spaces = ",\\ ".join([*_declared(layer), biases])
-        return f"\\#\\{{{spaces}\\}} = {expression(self.count)}"
-
-    @cached_property
-    def domain(self) -> Domain:
-        """The sizes at which the layer exists."""
-        return Domain.of(self.layer())
-
-    @property
-    def _counted(self) -> Any:
-        layer = self.layer()
-        return size_product(layer.kernel.shape) + layer.out_shape[0]
-
-    def formulas(self) -> Formulas:
-        """Return the formulas of the claim."""
-        return _identities(self.domain, [(self._counted, self.count)])
-
-    def decide(self) -> Verdict:
-        """Compare two polynomials in the sizes."""
-        return _same(self.claim, [(self._counted, self.count)], self.domain, IDENTITY)
-
-
-@dataclass(frozen=True, eq=False)
-class TwoLayers:
-    """The claim about the receptive field of two layers: its first index and its width.
-
-    Rule: tap a of the first layer below tap b of the second reads raw_1(raw_2(u, b), a), which is
-    affine in a and b with non-negative factors: its minimum is at the first taps, its maximum at
-    the last.
-    """
-
-    claim: str
-    layers: Callable[[], tuple[Convolution, Convolution]]
-    start: Callable[[Any], Any]
-    width: Any
-
-    @cached_property
-    def _index(self) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
-        """The index that is read, its variables (u, a, b), and the numbers of taps."""
-        first, second = (layer.geometry.axes[0] for layer in self.layers())
-        u, tap, outer = sizes("u a b")
-        return first.raw(second.raw(u, outer), tap), (u, tap, outer), (first.taps, second.taps)
-
-    @property
-    def formula(self) -> str:
-        """The smallest index, and the number of indices from it to the largest."""
-        index, (u, *_), taps = self._index
-        under = f"0 \\le a < {size_latex(taps[0])},\\ 0 \\le b < {size_latex(taps[1])}"
-        read = f"i(a, b) = {expression(index)}"
-        first = f"\\min i = {expression(self.start(u))}"
-        wide = f"\\max i - \\min i + 1 = {expression(self.width)}"
-        return COMMA_QUAD.join([first, wide, read, under])
-
-    @cached_property
-    def domain(self) -> Domain:
-        """All kernel sizes, strides and paddings; the size of the input does not matter."""
-        index, own, taps = self._index
-        seen = {*index.free_symbols, *taps} - set(own)
-        symbols = tuple(sorted(seen, key=lambda v: v.name))
-        strides = [layer.geometry.axes[0].stride for layer in self.layers()]
-        return _domain(symbols, tuple(size - 1 for size in (*taps, *strides)))
-
-    def formulas(self) -> Formulas:
-        """Return the formulas of the claim: no index outside, and both ends are read."""
-        index, own, taps = self._index
-
-        def counter(script: Script) -> Iterator[str]:
-            named = [script.index(f"{symbol.name}.0") for symbol in own]
-            u, *inner = named
-            read = index.subs(dict(zip(own, named, strict=True)), simultaneous=True)
-            least, width = self.start(u), self.width
-            ranges = [
-                c for t, size in zip(inner, taps, strict=True) for c in script.within(t, size)
-            ]
-            inside = [script.at_least(read, least), script.above(least + width, read)]
-            yield conjunction([*ranges, negation(conjunction(inside))])
-            ends = (dict.fromkeys(inner, 0), {t: k - 1 for t, k in zip(inner, taps, strict=True)})
-            for values, end in zip(ends, (least, least + width - 1), strict=True):
-                sides = script.as_written(read.subs(values)), script.as_written(end)
-                yield f"(not (= {sides[0]} {sides[1]}))"
-
-        return nonlinear.statement_formulas(self.domain, counter)
-
-    def decide(self) -> Verdict:
-        """Compare the values at the ends of the ranges."""
-        import sympy
-
-        index, (u, tap, outer), (first, second) = self._index
-        unknown = Verdict("unknown", self.claim, str(self.domain), AFFINE, domain=self.domain)
-        read = sympy.Poly(index, tap, outer)
-        factors = [read.coeff_monomial(tap), read.coeff_monomial(outer)]
-        if read.total_degree() > 1 or not all(factor.is_nonnegative for factor in factors):
-            return replace(unknown, reason="the index is not affine with non-negative factors")
-        least = index.subs({tap: 0, outer: 0})
-        greatest = index.subs({tap: first - 1, outer: second - 1})
-        pairs = [(least, self.start(u)), (greatest - least + 1, self.width)]
-        return _same(self.claim, pairs, self.domain, AFFINE)
-
-
-def _identities(domain: Domain, pairs: list[tuple[Size, Size]]) -> Formulas:
-    """Return the formulas of the claim that pairs of polynomials are equal."""
-
-    def counter(script: Script) -> Iterator[str]:
-        for first, second in pairs:
-            yield f"(not (= {script.as_written(first)} {script.as_written(second)}))"
-
-    return nonlinear.statement_formulas(domain, counter)
-
-
-def _same(claim: str, pairs: list[tuple[Size, Size]], domain: Domain, method: str) -> Verdict:
-    """Decide whether polynomials in the sizes are equal; search counterexamples up to size 4."""
-    import sympy
-
-    for actual, claimed in pairs:
-        gap = sympy.expand(actual - claimed)
-        if gap == 0:
-            continue
-        symbols = sympy.sympify(actual).free_symbols | sympy.sympify(claimed).free_symbols
-        ordered = sorted(symbols, key=lambda v: v.name)
-        ranges = [range(int(bool(symbol.is_positive)), 5) for symbol in ordered]
-        for values in sorted(product(*ranges), key=lambda v: (sum(v), v)):
-            chosen = dict(zip(ordered, values, strict=True))
-            if gap.subs(chosen) != 0:
-                both = [int(substituted(side, chosen)) for side in (claimed, actual)]
-                counterexample = Counterexample(_named(chosen), None, None, both[0], both[1])
-                return Verdict("refuted", claim, str(domain), method, counterexample, domain=domain)
-        return Verdict(
-            "unknown",
-            claim,
-            str(domain),
-            method,
-            reason=f"the difference {gap} is not identically zero",
-        )
-    return Verdict("proved", claim, str(domain), method, domain=domain)

@@ -177,12 +177,14 @@ class Theorem:
             evidence += verdict.evidence
             if isinstance(part, FormulaPart):
                 evidence.append(PartClaim(self.name, number, part))
+        # A verdict may be about fewer sizes than its claim: a stride is swept where z3 fails.
+        where = reduce(Domain.meet, (v.domain for v in verdicts if v.domain), self.where)
         return Verdict(
             "proved",
             self.statement,
-            self.domain,
+            str(where),
             "; ".join(methods),
-            domain=self.where,
+            domain=where,
             evidence=tuple(evidence) if len(evidence) >= len(verdicts) else (),
         )
 

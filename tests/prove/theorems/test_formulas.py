@@ -28,7 +28,7 @@ def test_a_kernel_flipped_on_one_axis_has_no_formula() -> None:
         (ca.upsample((2, 2), (1, 3)), r"U_{(1,\,3)}"),
         (ca.upsample((2, 2), 2, size=(4, 3)), r"U_{2}^{4 \times 3}"),
         (ca.upsample(3, 2).T, "D_{2}"),
-        (ca.reshape(6, (2, 3)), r"V_{2 \times 3}"),
+        (ca.reshape(6, (2, 3)), r"\operatorname{reshape}_{2 \times 3}"),
         (ca.pad(2, 1, boundary="edge").T, r"(P_{1}^{\mathrm{edge}})^{\mathsf{T}}"),
     ],
     ids=str,
@@ -47,3 +47,12 @@ def test_a_kronecker_product_is_closed_before_an_argument() -> None:
     layer = ca.identity(2).kron(ca.pad(3, 1))
     other = ca.pad((2, 3), ((0, 0), (1, 1)))
     assert equation_latex(layer, other, argument="x").startswith(r"(I_{2} \otimes P_{1})\, x = ")
+
+
+def test_a_reshape_and_the_adjoint_of_a_boundary_have_formulas() -> None:
+    n, m, p = ca.sizes("n m p")
+    shape = r"\operatorname{reshape}_{n \times m}"
+    assert operator_latex(ca.reshape(n * m, (n, m))) == shape
+    folded = ca.pad(n, p, boundary="reflect").T
+    assert operator_latex(folded) == r"(P_{p}^{\mathrm{reflect}})^{\mathsf{T}}"
+    assert operator_latex(ca.crop(n, 1) + -1 * ca.crop(n, 1)) == "R_{1} - R_{1}"

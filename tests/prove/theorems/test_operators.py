@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import naive
-import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import convalg as ca
-from convalg.prove.theorems.parts import Exponentials, Length, a, o
+from convalg.prove.theorems.parts import Length, a, o
 from convalg.size import substituted
-
-
-@pytest.mark.parametrize("size", [4, 5, 8])
-def test_exponentials_are_eigenvectors_of_a_circular_layer(size: int) -> None:
-    part = ca.theorems["circular-dft"].parts[0]
-    assert isinstance(part, Exponentials)
-    layer: Any = part.layer().at(n=size, K=3, p=1)
-    weights = np.array([2.0, -3.0, 5.0])
-    matrix = layer.refill(weights).to_numpy().astype(float)
-    t, p = ca.sizes("t p")
-    for k in range(size):
-        z = np.exp(2j * np.pi * k / size)
-        exponents = [int(substituted(part.exponent(t, p), {t: tap, p: 1})) for tap in range(3)]
-        value = sum(w * z**e for w, e in zip(weights, exponents, strict=True))
-        vector = z ** np.arange(size)
-        assert np.allclose(matrix @ vector, value * vector)
 
 
 @given(

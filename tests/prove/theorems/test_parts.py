@@ -60,9 +60,17 @@ WRONG: dict[str, Part] = {
     "difference-of-random-variables": replace(
         ca.theorems["difference-of-random-variables"].parts[0], value=lambda k: k - K
     ),
-    "parameters": _changed(ca.theorems["parameters"].parts[0], count=K * L),
-    "receptive-field": _changed(ca.theorems["receptive-field"].parts[0], width=K + L - 1),
     **{theorem.name: theorem.counter for theorem in sizes.THEOREMS if theorem.counter},
+    **{
+        theorem.name: _changed(theorem.parts[0], count=theorem.parts[0].count + 1)
+        for theorem in ca.theorems.chapters()["Counting"]
+        if hasattr(theorem.parts[0], "count")
+    },
+    **{
+        theorem.name: _changed(theorem.parts[0], width=theorem.parts[0].width + 1)
+        for theorem in ca.theorems.chapters()["Receptive fields"]
+        if hasattr(theorem.parts[0], "width")
+    },
 }
 """A wrong part for each theorem that is not about two operators."""
 

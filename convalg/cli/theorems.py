@@ -1,0 +1,83 @@
+"""`convalg prove`: the catalogue of theorems in the terminal, by chapters, in words."""
+
+from __future__ import annotations
+
+import time
+
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from convalg.prove.theorems.catalogue import theorems
+from convalg.prove.theorems.theorem import Theorem
+from convalg.prove.verdict import Verdict
+
+WIDTHS = {"verdict": 7, "method": 10, "time": 7}
+"""The columns whose width does not depend on that of the terminal."""
+METHODS = {
+    "Presburger arithmetic (isl)": "isl",
+    "integer arithmetic (z3)": "z3",
+    "exact polynomial identity": "identity",
+    "exact identity": "identity",
+}
+"""The short names of methods in the table; other methods follow from a definition."""
+
+
+def prove_catalogue() -> bool:
+    """Prove all theorems, print a table for each chapter, and return whether all are proved."""
+    console, errors = Console(), Console(stderr=True)
+    chapters = theorems.chapters()
+    proved, total = 0, len(theorems)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("Proving", total=total)
+        for number, (chapter, members) in enumerate(chapters.items(), 1):
+            table = _table()
+            for theorem in members:
+                start = time.perf_counter()
+                verdict = theorem.prove()
+                spent = f"{1000 * (time.perf_counter() - start):.0f} ms"
+                proved += bool(verdict)
+                table.add_row(*_cells(theorem, verdict, spent))
+                progress.advance(task)
+            console.print(Text(f"\n{number}. {chapter}", style="bold"))
+            console.print(table)
+    console.print(Text(f"{proved} of {total} theorems proved"))
+    return proved == total
+
+
+def _table() -> Table:
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, leading=1, pad_edge=False, expand=True)
+    table.add_column("theorem", ratio=3, min_width=30, overflow="fold")
+    table.add_column("scope", ratio=2, overflow="fold")
+    for name, width in WIDTHS.items():
+        table.add_column(name, width=width, overflow="fold")
+    return table
+
+
+def _cells(theorem: Theorem, verdict: Verdict, spent: str) -> list[Text]:
+    """Return the name and the sentence of a theorem in one cell, and the parts of its verdict."""
+    named = Text.assemble((theorem.name, "bold cyan"), "\n", theorem.sentence)
+    color = {"proved": "green", "refuted": "red"}.get(verdict.status, "yellow")
+    status = Text(verdict.status, style=color)
+    return [named, Text(verdict.scope), status, Text(_short(verdict.method)), Text(spent)]
+
+
+def _short(method: str) -> str:
+    """Return the names of the methods without their explanations."""
+    names = [part.partition(":")[0].partition(",")[0].strip() for part in method.split("; ")]
+    known = [METHODS[name] for name in names if name in METHODS]
+    return ", ".join(dict.fromkeys(known)) or "definition"
+
+
+def theorem_text(theorem: Theorem, verdict: Verdict, outside: Verdict | None) -> str:
+    """Return a theorem in words, with its verdict, one item per line."""
+    lines = [f"{theorem.name} ({theorem.chapter})", theorem.sentence]
+    lines += [f"Idea: {theorem.idea}", f"Domain: {theorem.domain}.", f"{verdict!r}."]
+    lines.append(f"Method: {verdict.method}.")
+    if outside is not None:
+        lines.append(f"Just outside: {outside.claim}: {outside!r}.")
+    if theorem.source:
+        lines.append(f"Source: {theorem.source}.")
+    return "\n".join(lines)

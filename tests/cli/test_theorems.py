@@ -1,0 +1,28 @@
+"""Theorems in the terminal: the text of one of them, and the names of methods."""
+
+from __future__ import annotations
+
+import pytest
+
+import convalg as ca
+from convalg.cli import theorems
+
+
+@pytest.mark.parametrize(
+    ("method", "short"),
+    [
+        ("Presburger arithmetic (isl): the sets of triples", "isl"),
+        ("integer arithmetic (z3): each entry; integer arithmetic (z3), for all windows", "z3"),
+        ("Presburger arithmetic (isl): sets; exact identity: the ends", "isl, identity"),
+        ("each output is a sum over triples (row, column, weight)", "definition"),
+    ],
+)
+def test_a_method_is_printed_by_its_name(method: str, short: str) -> None:
+    assert theorems._short(method) == short
+
+
+def test_a_theorem_without_a_counterexample_and_a_source_has_six_lines() -> None:
+    theorem = ca.theorems["associativity"]
+    lines = theorems.theorem_text(theorem, theorem.prove(), None).splitlines()
+    assert lines[:2] == ["associativity (Composition)", "Full convolution is associative."]
+    assert len(lines) == 6
