@@ -326,7 +326,7 @@ THEOREMS = (
         ),
     ),
     Theorem(
-        "reversal",
+        "reversal-equivariance",
         (
             Equality("a layer on one axis, at any dilation", _reversed),
             Equality("a layer on two axes is rotated by 180 degrees", _rotated),
