@@ -25,8 +25,9 @@ def theorems() -> str:
     lines = ["## Contents", ""]
     for number, (chapter, members) in enumerate(chapters.items(), 1):
         lines.append(f"{number}. [{chapter}](#{_anchor(chapter)}): {_links(members)}")
-    for chapter, members in chapters.items():
-        lines += ["", f"({_anchor(chapter)})=", "", f"## {chapter}", ""]
+    for number, (chapter, members) in enumerate(chapters.items(), 1):
+        # The number keeps the anchors of the chapter and of the theorem "composition" apart.
+        lines += ["", f"({_anchor(chapter)})=", "", f"## {number}. {chapter}", ""]
         lines += [line for theorem in members for line in _theorem(theorem)]
     return "\n".join(lines)
 
