@@ -26,8 +26,8 @@ def theorems() -> str:
     for number, (chapter, members) in enumerate(chapters.items(), 1):
         lines.append(f"{number}. [{chapter}](#{_anchor(chapter)}): {_links(members)}")
     for number, (chapter, members) in enumerate(chapters.items(), 1):
-        # The number keeps the anchors of the chapter and of the theorem "composition" apart.
-        lines += ["", f"({_anchor(chapter)})=", "", f"## {number}. {chapter}", ""]
+        # With "Chapter", the anchor differs from that of a theorem such as "composition".
+        lines += ["", f"({_anchor(chapter)})=", "", f"## Chapter {number}: {chapter}", ""]
         lines += [line for theorem in members for line in _theorem(theorem)]
     return "\n".join(lines)
 
