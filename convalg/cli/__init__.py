@@ -275,7 +275,9 @@ def prove(
             )
         proved = _prove_equal(*equal, certificate=certificate)
     elif name is not None:
-        proved = _prove_theorem(name, latex=latex, certificate=certificate)
+        from convalg.cli.theorems import theorem_text
+
+        proved = _is_proved(*theorem_text(name, latex=latex), certificate)
     elif certificate is not None:
         raise ArgumentError(
             f"--certificate {certificate} needs the NAME of one theorem or --equal: add one of them"
@@ -297,33 +299,15 @@ def _prove_equal(first: str, second: str, *, certificate: Path | None) -> bool:
     from convalg.prove.expressions import parse
 
     verdict = equal(parse(first), parse(second))
+    return _is_proved(verdict, verdict.explain(), certificate)
+
+
+def _is_proved(verdict: Verdict, text: str, folder: Path | None) -> bool:
+    """Print a verdict as text, and write a certificate to a folder if one is given."""
     console = Console(soft_wrap=True, highlight=False)
-    _print(console, verdict.explain())
-    _certify(console, verdict, certificate)
-    return bool(verdict)
-
-
-def _certify(console: Console, verdict: Verdict, folder: Path | None) -> None:
-    """Write a certificate to a folder, if one is given, and print its path."""
+    _print(console, text)
     if folder is not None:
         _print(console, f"Certificate: {verdict.certificate(folder)}")
-
-
-def _prove_theorem(name: str, *, latex: bool, certificate: Path | None) -> bool:
-    from convalg.prove.theorems.catalogue import theorems
-
-    theorem = theorems[name]
-    verdict = theorem.prove()
-    outside = theorem.outside()
-    console = Console(soft_wrap=True, highlight=False)
-    if latex:
-        _print(console, theorem.latex(verdict, outside))
-        _certify(console, verdict, certificate)
-        return bool(verdict)
-    from convalg.cli.theorems import theorem_text
-
-    _print(console, theorem_text(theorem, verdict, outside))
-    _certify(console, verdict, certificate)
     return bool(verdict)
 
 

@@ -71,8 +71,12 @@ def _short(method: str) -> str:
     return ", ".join(dict.fromkeys(known)) or "definition"
 
 
-def theorem_text(theorem: Theorem, verdict: Verdict, outside: Verdict | None) -> str:
-    """Return a theorem in words, with its verdict, one item per line."""
+def theorem_text(name: str, *, latex: bool) -> tuple[Verdict, str]:
+    """Return the verdict on a theorem, and the theorem in words, one item per line, or as LaTeX."""
+    theorem = theorems[name]
+    verdict, outside = theorem.prove(), theorem.outside()
+    if latex:
+        return verdict, theorem.latex(verdict, outside)
     lines = [f"{theorem.name} ({theorem.chapter})", theorem.sentence]
     lines += [f"Idea: {theorem.idea}", f"Domain: {theorem.domain}.", f"{verdict!r}."]
     lines.append(f"Method: {verdict.method}.")
@@ -80,4 +84,4 @@ def theorem_text(theorem: Theorem, verdict: Verdict, outside: Verdict | None) ->
         lines.append(f"Just outside: {outside.claim}: {outside!r}.")
     if theorem.source:
         lines.append(f"Source: {theorem.source}.")
-    return "\n".join(lines)
+    return verdict, "\n".join(lines)

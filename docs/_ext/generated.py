@@ -25,8 +25,9 @@ def theorems() -> str:
     lines = ["## Contents", ""]
     for number, (chapter, members) in enumerate(chapters.items(), 1):
         lines.append(f"{number}. [{chapter}](#{_anchor(chapter)}): {_links(members)}")
-    for chapter, members in chapters.items():
-        lines += ["", f"({_anchor(chapter)})=", "", f"## {chapter}", ""]
+    for number, (chapter, members) in enumerate(chapters.items(), 1):
+        # With "Chapter", the anchor differs from that of a theorem such as "composition".
+        lines += ["", f"({_anchor(chapter)})=", "", f"## Chapter {number}: {chapter}", ""]
         lines += [line for theorem in members for line in _theorem(theorem)]
     return "\n".join(lines)
 

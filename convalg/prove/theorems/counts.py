@@ -206,13 +206,13 @@ class NonZeros:
         """Return the counterexample at given sizes."""
         layer = self.layer()
         names = {symbol.name for symbol in layer.symbols}
-        found = layer.at(**{name: size for name, size in chosen.items() if name in names})
+        concrete = layer.at(**{name: size for name, size in chosen.items() if name in names})
         count = substituted(self.count, chosen)
-        return Counterexample(chosen, None, None, count, found.counts.nonzeros)
+        return Counterexample(chosen, None, None, count, concrete.counts.nonzeros)
 
 
 @dataclass(frozen=True, eq=False)
-class ReceptiveField:
+class FieldOfLayers:
     """The claim about the receptive field of layers in sequence: its first index and its width.
 
     Rule: the index that the first layer reads is affine in the taps of all layers, with
@@ -298,7 +298,7 @@ class ReceptiveField:
         return same(self.claim, pairs, self.domain, AFFINE)
 
 
-def count_latex(value: Any) -> str:
+def count_latex(value: Size) -> str:
     """Return a count as LaTeX, with its products as they are, and not expanded.
 
     >>> import convalg as ca

@@ -12,7 +12,7 @@ from convalg.operators.convolution import correlation
 from convalg.operators.leaves import Convolution
 from convalg.operators.sampling import downsample
 from convalg.prove.theorems.chapters import FIELDS
-from convalg.prove.theorems.counts import ReceptiveField
+from convalg.prove.theorems.counts import FieldOfLayers
 from convalg.prove.theorems.parts import Decided
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
@@ -23,7 +23,7 @@ NAMES = "wvuabc"
 ARAUJO = "Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019"
 
 
-class _Step(NamedTuple):
+class _Options(NamedTuple):
     """One layer of a sequence."""
 
     taps: Size
@@ -32,7 +32,7 @@ class _Step(NamedTuple):
     padding: Size = 0
 
 
-def _in_sequence(*steps: _Step) -> tuple[Convolution, ...]:
+def _in_sequence(*steps: _Options) -> tuple[Convolution, ...]:
     """Return the layers of a sequence, each applied to the output of the one before it."""
     size: Size = n
     layers = []
@@ -50,29 +50,29 @@ def _in_sequence(*steps: _Step) -> tuple[Convolution, ...]:
 
 
 def _two() -> tuple[Convolution, ...]:
-    return _in_sequence(_Step(K, s, d, p), _Step(L, r, e, q))
+    return _in_sequence(_Options(K, s, d, p), _Options(L, r, e, q))
 
 
 def _three() -> tuple[Convolution, ...]:
-    return _in_sequence(_Step(K, s), _Step(L, r), _Step(M))
+    return _in_sequence(_Options(K, s), _Options(L, r), _Options(M))
 
 
 def _grown() -> tuple[Convolution, ...]:
     """Return layers of field R and strides J as if they were one, and one more layer."""
-    return _in_sequence(_Step(R, J), _Step(K, s, d))
+    return _in_sequence(_Options(R, J), _Options(K, s, d))
 
 
 def _equal_layers(count: int) -> tuple[Convolution, ...]:
-    return _in_sequence(*(_Step(K) for _ in range(count)))
+    return _in_sequence(*(_Options(K) for _ in range(count)))
 
 
 def _doubled(count: int) -> tuple[Convolution, ...]:
     """Return layers with the dilations 1, 2, 4, and so on."""
-    return _in_sequence(*(_Step(K, dilation=2**k) for k in range(count)))
+    return _in_sequence(*(_Options(K, dilation=2**k) for k in range(count)))
 
 
 def _halved(count: int) -> tuple[Convolution, ...]:
-    return _in_sequence(*(_Step(K, stride=2) for _ in range(count)))
+    return _in_sequence(*(_Options(K, stride=2) for _ in range(count)))
 
 
 def _multiple(factor: int) -> Callable[[Size], Size]:
@@ -97,7 +97,7 @@ THEOREMS = (
     Theorem(
         "receptive-field",
         (
-            ReceptiveField(
+            FieldOfLayers(
                 "two layers: the first input and the width of the field, ignoring borders",
                 _two,
                 lambda u: s * r * u - p - s * q,
@@ -120,7 +120,7 @@ THEOREMS = (
     Theorem(
         "field-induction",
         (
-            ReceptiveField(
+            FieldOfLayers(
                 "one more layer widens the field by d (K - 1) times the strides before it",
                 _grown,
                 lambda u: J * s * u,
@@ -128,7 +128,7 @@ THEOREMS = (
             ),
         ),
         source=ARAUJO,
-        counter=ReceptiveField(
+        counter=FieldOfLayers(
             "one more layer widens the field by d (K - 1)",
             _grown,
             lambda u: J * s * u,
@@ -144,7 +144,7 @@ THEOREMS = (
     Theorem(
         "field-of-three-layers",
         (
-            ReceptiveField(
+            FieldOfLayers(
                 "three layers: the strides of the layers below multiply the width of a kernel",
                 _three,
                 lambda u: s * r * u,
@@ -152,7 +152,7 @@ THEOREMS = (
             ),
         ),
         source=ARAUJO,
-        counter=ReceptiveField(
+        counter=FieldOfLayers(
             "the widths of the kernels add up at any stride",
             _three,
             lambda u: s * r * u,
@@ -168,7 +168,7 @@ THEOREMS = (
     Theorem(
         "stacked-layers",
         tuple(
-            ReceptiveField(
+            FieldOfLayers(
                 f"{count} layers of stride 1 see {count} (K - 1) + 1 samples",
                 partial(_equal_layers, count),
                 lambda u: u,
@@ -180,7 +180,7 @@ THEOREMS = (
             "Simonyan & Zisserman, Very Deep Convolutional Networks for Large-Scale Image "
             "Recognition, 2015"
         ),
-        counter=ReceptiveField(
+        counter=FieldOfLayers(
             "three layers see 3 K samples", partial(_equal_layers, 3), lambda u: u, 3 * K
         ),
         chapter=FIELDS,
@@ -193,7 +193,7 @@ THEOREMS = (
     Theorem(
         "dilated-stack",
         tuple(
-            ReceptiveField(
+            FieldOfLayers(
                 f"with dilations 1 to {2 ** (count - 1)}, the field is {2**count - 1} (K - 1) + 1 "
                 f"samples wide",
                 partial(_doubled, count),
@@ -203,7 +203,7 @@ THEOREMS = (
             for count in (2, 3, 4, 5)
         ),
         source="Yu & Koltun, Multi-Scale Context Aggregation by Dilated Convolutions, 2016",
-        counter=ReceptiveField(
+        counter=FieldOfLayers(
             "with dilations 1, 2 and 4, the field is as wide as without dilation",
             partial(_doubled, 3),
             lambda u: u,
@@ -219,7 +219,7 @@ THEOREMS = (
     Theorem(
         "strided-stack",
         tuple(
-            ReceptiveField(
+            FieldOfLayers(
                 f"{count} layers of stride 2 see {2**count - 1} (K - 1) + 1 samples",
                 partial(_halved, count),
                 _multiple(2**count),
@@ -228,7 +228,7 @@ THEOREMS = (
             for count in (2, 3, 4, 5)
         ),
         source=ARAUJO,
-        counter=ReceptiveField(
+        counter=FieldOfLayers(
             "in three layers of stride 2, neighbouring outputs start 6 samples apart",
             partial(_halved, 3),
             lambda u: 6 * u,

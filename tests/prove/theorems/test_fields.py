@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import convalg as ca
-from convalg.prove.theorems.counts import ReceptiveField
+from convalg.prove.theorems.counts import FieldOfLayers
 from convalg.size import substituted
 
 FIELDS = [
     (theorem.name, part)
     for theorem in ca.theorems
     for part in theorem.parts
-    if isinstance(part, ReceptiveField)
+    if isinstance(part, FieldOfLayers)
 ]
 NUMBERS = [
     {"K": 3, "L": 2, "M": 2, "s": 1, "r": 1, "d": 1, "e": 1, "p": 0, "q": 0, "R": 3, "J": 1},
@@ -27,7 +27,7 @@ NUMBERS = [
 @pytest.mark.parametrize("numbers", NUMBERS, ids=str)
 @pytest.mark.parametrize(("name", "part"), FIELDS, ids=lambda v: v if isinstance(v, str) else "")
 def test_the_field_is_what_the_product_of_the_layers_reads(
-    name: str, part: ReceptiveField, numbers: dict[str, int]
+    name: str, part: FieldOfLayers, numbers: dict[str, int]
 ) -> None:
     matrix: Any = None
     for layer in part.layers():
