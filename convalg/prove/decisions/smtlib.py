@@ -172,7 +172,7 @@ class Script:
         >>> import convalg as ca
         >>> n, K = ca.sizes("n K")
         >>> Script().as_written(K * (n + 1))
-        '(* K (+ n 1))'
+        '(* (+ n 1) K)'
         """
         import sympy
 
