@@ -133,6 +133,8 @@ class Fixed:
         """The index of the kernel (channels first) that is at work."""
         if self.taps is not None:
             return [z3.IntVal(tap) for tap in self.taps]
+        if isinstance(self.leaf, Selection):
+            raise OutsideError("a product with sums over windows of symbolic size")
         kernel = self.leaf.weights if isinstance(self.leaf, Convolution) else self.leaf.values
         found = []
         for axis, flipped in zip(kernel.axes, kernel.flipped, strict=True):
