@@ -302,7 +302,7 @@ def _pole_text(domain: Domain) -> list[str]:
             substituted(pole, numbers) != 0 for numbers in _combinations(domain.swept)
         ):
             continue
-        if len(symbols) == 1 and sympy.degree(pole, *symbols) == 1:
+        if len(symbols) == 1 and pole.is_polynomial() and sympy.degree(pole, *symbols) == 1:
             (symbol,) = symbols
             slope, constant = sympy.Poly(pole, symbol).all_coeffs()
             root = -constant / slope

@@ -170,7 +170,7 @@ class EqualSizes(_Decided):
         return right, left
 
 
-def _written(value: Any) -> str:
+def _written(value: Size) -> str:
     """Return a formula as LaTeX; a remainder is written with mod."""
     import sympy
 

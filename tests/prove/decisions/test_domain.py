@@ -222,3 +222,14 @@ def test_one_row_is_that_of_the_matrix(data: st.DataObject) -> None:
     expected = {k: v for k, v in exact_rows(operator, Polynomial.of)[row].items() if v.terms}
     found = {k: v for k, v in exact_row(operator, row, Polynomial.of).items() if v.terms}
     assert {k: v.terms for k, v in found.items()} == {k: v.terms for k, v in expected.items()}
+
+
+def test_a_pole_may_be_a_floor() -> None:
+    """1 / floor(n / 2) is not defined at n = 1, where the pooling does not exist either."""
+    pooled = ca.global_pool(n // 2) @ ca.average_pool(n, 2)
+    verdict = equal(pooled, ca.global_pool(n))
+    assert verdict.status == "refuted"
+    assert verdict.counterexample is not None
+    assert verdict.counterexample.sizes == {"n": 3}
+    even = equal(ca.global_pool(n) @ ca.average_pool(2 * n, 2), ca.global_pool(2 * n))
+    assert even.scope == "all n >= 1"
