@@ -47,7 +47,7 @@ class _Decided:
         """The sizes for which the claim is decided."""
         raise NotImplementedError
 
-    def _formulas(self) -> Formulas:
+    def formulas(self) -> Formulas:
         raise NotImplementedError
 
     def _numbers(self, chosen: Mapping[sympy.Symbol, int]) -> tuple[int, int]:
@@ -56,7 +56,7 @@ class _Decided:
 
     def decide(self) -> Verdict:
         """Decide whether the claim holds, with the smallest counterexample."""
-        formulas, domain = self._formulas(), self.domain
+        formulas, domain = self.formulas(), self.domain
         outcome = nonlinear.decide(formulas, domain, BUDGET)
         verdict = Verdict("proved", self.claim, str(domain), METHOD, domain=domain)
         if outcome.status == "proved":
@@ -106,7 +106,9 @@ class CountedWindows(_Decided):
         steps = tuple(v - 1 for v in (self.stride, self.dilation) if v != 1)
         return _domain(values, (n - 1, self.taps - 1, *steps))
 
-    def _formulas(self) -> Formulas:
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+
         def differences(script: Script) -> Iterator[str]:
             j = script.index("position.0")
             last = self.stride * j + span(self.taps, self.dilation)
@@ -159,7 +161,9 @@ class EqualSizes(_Decided):
         domain = _domain(values, self.limits)
         return replace(domain, symbols=tuple(v for v in domain.symbols if v not in self.given))
 
-    def _formulas(self) -> Formulas:
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim."""
+
         def differences(script: Script) -> list[str]:
             return [negation(script.equal(*self._sides))]
 
