@@ -89,7 +89,7 @@ def test_sizes_are_printed_with_brackets_and_products_with_parentheses() -> None
         r"\left\lfloor \frac{n - K}{2} \right\rfloor + p + 1"
     )
     d = ca.sizes("d")[0]
-    assert size_latex(n - d * (K - 1)) == r"n - d \left(K - 1\right)"
+    assert size_latex(n - d * (K - 1)) == "d + n - K d"
     assert size_latex(sympy.Max(n, K)) == r"\max(n, K)"
     # The sign in front of a product with a sum is that of the whole product.
     assert size_latex(n - p * (K - 1)) == "n + p - K p"
