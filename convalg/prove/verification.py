@@ -62,13 +62,16 @@ class Verification:
     Attributes:
         status: "proved" where all obligations come out as expected, "refuted" where the
             counterexample of a refuted claim replays, and "failed" otherwise.
-        claim: the claim as text.
-        checks: what was checked, in order.
+        claim: what was checked, written from the expressions or the theorem in the manifest, not
+            from its words.
+        checks: the checks, in order.
+        words: the claim in the words of the manifest, which nothing checks.
     """
 
     status: str
     claim: str
     checks: tuple[FileCheck, ...]
+    words: str = ""
 
     def __bool__(self) -> bool:
         return self.status == "proved"
@@ -80,7 +83,9 @@ class Verification:
 
     def explain(self) -> str:
         """Return the claim, the answers of the solvers and the problems as lines of text."""
-        lines = [f"Claim: {self.claim}"]
+        lines = [f"Claim: {self.claim}"] if self.claim else []
+        if self.words:
+            lines.append(f"In the words of the manifest, which are not checked: {self.words}")
         for check in self.checks:
             answers = ", ".join(f"{solver}: {answer}" for solver, answer in check.answers.items())
             lines.append(f"{check.name}: {check.sentence}{f' ({answers})' if answers else ''}")
@@ -128,19 +133,29 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
     if not path.is_dir():
         raise FileError(f"{str(path)!r} is not a folder: give the folder of a certificate")
     raw = regular_bytes(path / MANIFEST, MOST_BYTES)
-    claim = ""
+    claim = words = ""
     try:
         manifest = _manifest(raw)
-        claim = _text(manifest, "claim")
+        words = _text(manifest, "claim")
+        claim = "; ".join(_stated(_evidence(entry)) for entry in manifest["claims"])
         if manifest["status"] == "refuted":
             checks = [_replayed(manifest)]
             is_right = not checks[0].problem
-            return Verification("refuted" if is_right else "failed", claim, tuple(checks))
+            return Verification("refuted" if is_right else "failed", claim, tuple(checks), words)
         checks = list(_proved(path, manifest))
     except _InvalidError as error:
         return Verification("failed", claim, (FileCheck(MANIFEST, "the manifest", {}, str(error)),))
     is_right = not any(check.problem for check in checks)
-    return Verification("proved" if is_right else "failed", claim, tuple(checks))
+    return Verification("proved" if is_right else "failed", claim, tuple(checks), words)
+
+
+def _stated(evidence: Evidence) -> str:
+    """Return the claim as its operators or its theorem state it."""
+    if isinstance(evidence, Claimed):
+        sides = (notation.write(side) for side in (evidence.first, evidence.second))
+        return f"{' = '.join(sides)} for {evidence.domain}"
+    entry = evidence.manifest()
+    return f"part {entry['part']} of the theorem {entry['theorem']}: {entry['claim']}"
 
 
 def _manifest(raw: bytes) -> dict[str, Any]:

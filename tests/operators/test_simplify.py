@@ -390,7 +390,7 @@ def test_batch_norm_is_folded_into_the_layer_before_it() -> None:
 
 
 def test_other_diagonals_stay_apart() -> None:
-    """A factor of each sample is no factor of a channel; two diagonals are one."""
+    """A factor per sample is not a factor per channel; two diagonals are one."""
     layer = ca.correlation(3, [[[1]], [[2]]])
     mask = ca.diagonal([[1, 0, 1], [1, 1, 0]])
     assert isinstance((mask @ layer).simplify(), Compose)

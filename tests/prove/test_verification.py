@@ -150,6 +150,16 @@ def test_every_certificate_is_confirmed_by_two_solvers(theorem: Any, tmp_path: P
 # -- forgeries ------------------------------------------------------------------------------
 
 
+def test_forged_words_are_not_what_is_confirmed(copy: Path) -> None:
+    """The claim that is printed comes from the expressions."""
+    edit(copy, lambda manifest: manifest.update(claim="every layer is the identity"))
+    found = ca.prove.verify(copy)
+    assert "correlation(n, kernel(K), stride=s) = (downsample(n - K + 1, s) @" in found.claim
+    assert "identity" not in found.claim
+    words = "In the words of the manifest, which are not checked: every layer is the identity"
+    assert words in found.explain()
+
+
 def test_a_changed_file_fails(copy: Path) -> None:
     path = copy / SHAPES
     path.write_text(path.read_text() + "; nothing\n")
