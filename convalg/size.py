@@ -272,7 +272,7 @@ def as_size(
     if type(value) is int:
         number = value
     elif is_expression(value) and not value.is_number:
-        if not _is_integer(value):
+        if not _is_integer(value) or value.has(*_undefined()):
             raise KindError(
                 f"{name} must be an integer, but {value} can have other values: create its symbols "
                 f"with ca.sizes"
@@ -316,6 +316,13 @@ def as_integer(value: object, name: str, *, least: int | None = 1) -> int:
     if not isinstance(number, int):
         raise KindError(f"{name} must be an integer, not the symbolic {value}: pass a number")
     return number
+
+
+def _undefined() -> tuple[sympy.Expr, ...]:
+    """Return SymPy's values of a division by zero."""
+    import sympy
+
+    return sympy.zoo, sympy.nan, sympy.oo, -sympy.oo
 
 
 def _is_integer(value: sympy.Expr) -> bool:

@@ -129,3 +129,9 @@ def test_paddings_below_zero_crop_only_where_that_is_allowed() -> None:
 def test_a_side_of_padding_is_one_number_or_two(entry: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"padding\[1\] must be one integer or \(before, after\)"):
         padding_pairs((1, entry), 2)
+
+
+def test_a_division_by_zero_is_not_a_size() -> None:
+    (n,) = ca.sizes("n")
+    with pytest.raises(KindError, match="must be an integer, but"):
+        ca.identity(n // 0)

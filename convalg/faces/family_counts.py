@@ -181,6 +181,15 @@ def _leaf_multiplications(leaf: object) -> Any:
     return _leaf_nonzeros(leaf)
 
 
+def _scaled(node: Scaled, image: Size) -> Any:
+    """Return the multiplications of a scaled operator, which has no factor where it is 1."""
+    import sympy
+
+    total = image + math.prod(node.out_shape)
+    is_one = sympy.Eq(sympy.sympify(node.factor), 1)
+    return total if is_one == False else sympy.Piecewise((image, is_one), (total, True))  # noqa: E712
+
+
 def _refused(node: Operator, *_: object) -> Any:
     raise SymbolicError(
         f"the non-zeros of a {'product' if isinstance(node, Compose) else 'sum'} of operators need "
@@ -198,7 +207,7 @@ _NONZEROS: dict[type, Callable[..., Any]] = {
 _MULTIPLICATIONS: dict[type, Callable[..., Any]] = {
     Compose: lambda node, *images: sum(images),
     Sum: lambda node, *images: sum(images),
-    Scaled: lambda node, image: image + math.prod(node.out_shape),
+    Scaled: lambda node, image: _scaled(node, image),
     Adjoint: lambda node, image: image,
     Kron: lambda node, left, right: right * node.left.shape[1] + left * node.right.shape[0],
 }

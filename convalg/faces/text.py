@@ -125,15 +125,20 @@ def padding_after(axis: Axis) -> Any:
         return least
     # With symbolic sizes, the padding that gives the output size of the axis as an expression.
     steps: Any = axis.out_size - 1
-    unrounded = steps.replace(lambda v: v.func.__name__ == "floor", lambda v: v.args[0])
-    given = (axis.stride * unrounded + axis.span - axis.before - axis.in_size).expand()
+    if not isinstance(steps, int):
+        steps = steps.replace(lambda v: v.func.__name__ == "floor", lambda v: v.args[0])
+    given = _expanded(axis.stride * steps + axis.span - axis.before - axis.in_size)
     for candidate in (axis.before, given):
         counted = output_size(
             axis.in_size, axis.taps, axis.stride, abs(axis.dilation), axis.before, candidate
         )
-        if (counted - axis.out_size).expand() == 0:
+        if _expanded(counted - axis.out_size) == 0:
             return candidate
     return least if isinstance(axis.stride, int) else axis.before
+
+
+def _expanded(size: Size) -> Any:
+    return size if isinstance(size, int) else size.expand()
 
 
 def _symmetric(pairs: Sequence[tuple[Size, Size]]) -> list[object]:

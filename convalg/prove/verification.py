@@ -65,13 +65,13 @@ class Verification:
         claim: what was checked, written from the expressions or the theorem in the manifest, not
             from its words.
         checks: the checks, in order.
-        words: the claim in the words of the manifest, which nothing checks.
+        description: the claim in the words of the manifest, which nothing checks.
     """
 
     status: str
     claim: str
     checks: tuple[FileCheck, ...]
-    words: str = ""
+    description: str = ""
 
     def __bool__(self) -> bool:
         return self.status == "proved"
@@ -84,8 +84,8 @@ class Verification:
     def explain(self) -> str:
         """Return the claim, the answers of the solvers and the problems as lines of text."""
         lines = [f"Claim: {self.claim}"] if self.claim else []
-        if self.words:
-            lines.append(f"In the words of the manifest, which are not checked: {self.words}")
+        if self.description:
+            lines.append(f"In the words of the manifest, which are not checked: {self.description}")
         for check in self.checks:
             answers = ", ".join(f"{solver}: {answer}" for solver, answer in check.answers.items())
             lines.append(f"{check.name}: {check.sentence}{f' ({answers})' if answers else ''}")
@@ -133,26 +133,31 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
     if not path.is_dir():
         raise FileError(f"{str(path)!r} is not a folder: give the folder of a certificate")
     raw = regular_bytes(path / MANIFEST, MOST_BYTES)
-    claim = words = ""
+    claim = description = ""
     try:
         manifest = _manifest(raw)
-        words = _text(manifest, "claim")
+        description = _text(manifest, "claim")
         claim = "; ".join(_stated(_evidence(entry)) for entry in manifest["claims"])
         if manifest["status"] == "refuted":
             checks = [_replayed(manifest)]
             is_right = not checks[0].problem
-            return Verification("refuted" if is_right else "failed", claim, tuple(checks), words)
+            return Verification(
+                "refuted" if is_right else "failed", claim, tuple(checks), description
+            )
         checks = list(_proved(path, manifest))
     except _InvalidError as error:
         return Verification("failed", claim, (FileCheck(MANIFEST, "the manifest", {}, str(error)),))
     is_right = not any(check.problem for check in checks)
-    return Verification("proved" if is_right else "failed", claim, tuple(checks), words)
+    return Verification("proved" if is_right else "failed", claim, tuple(checks), description)
 
 
 def _stated(evidence: Evidence) -> str:
     """Return the claim as its operators or its theorem state it."""
     if isinstance(evidence, Claimed):
-        sides = (notation.write(side) for side in (evidence.first, evidence.second))
+        try:
+            sides = [notation.write(side) for side in (evidence.first, evidence.second)]
+        except ConvalgError as error:
+            raise _InvalidError(f"a claim has no expression: {error}") from None
         return f"{' = '.join(sides)} for {evidence.domain}"
     entry = evidence.manifest()
     return f"part {entry['part']} of the theorem {entry['theorem']}: {entry['claim']}"

@@ -36,6 +36,8 @@ FAMILIES: dict[str, Operator] = {
     "downsampled": ca.downsample(n, s, offset=p),
     "upsampled": ca.upsample(n, s),
     "sums": ca.sum_pool(n, K, stride=s, padding=1),
+    "a mean": ca.average_pool(n, K),
+    "a global mean": ca.global_pool(n),
     "a factor": 3 * ca.correlation(n, w, padding=1),
     "a Kronecker product": ca.correlation(n, w, padding=1).kron(ca.downsample(m, 2)),
     "a matrix": ca.dense([[1, 2], [0, 3]]).kron(ca.diagonal([1, 2]).kron(ca.identity(n))),

@@ -61,3 +61,12 @@ def test_an_asymmetric_padding_is_printed_for_a_symbolic_stride_too() -> None:
     layer = ca.correlation(n, ca.kernel(3), stride=s, padding=((q, p),))
     assert "padding=((q, p),)" in one_line(layer)
     assert "padding=p" in one_line(ca.correlation(n, ca.kernel(3), stride=s, padding=p))
+
+
+@pytest.mark.parametrize("size", [1, 2, 11])
+def test_a_transposed_layer_of_a_number_of_samples_and_a_symbolic_stride_prints(size: int) -> None:
+    K, s = ca.sizes("K s")  # noqa: N806 - the letter of the field
+    layer = ca.transposed_correlation(size, ca.kernel(K), stride=s)
+    assert f"transposed_correlation({size}, kernel(K)" in repr(layer)
+    assert "stride=s" in repr(layer.T)
+    assert "Proved" in ca.prove.equal(layer.T, layer.T).explain()

@@ -14,6 +14,7 @@ import pytest
 import convalg as ca
 from convalg.errors import ArgumentError, FileError, KindError
 from convalg.prove import verification
+from convalg.prove.decisions.domain import Domain
 
 n, K, p, s, d = ca.sizes("n K p s d")
 w = ca.kernel(K)
@@ -311,6 +312,19 @@ def test_forged_theorems_fail(tmp_path: Path, change: dict[str, Any], words: str
 def test_bad_manifests_fail(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     fails(tmp_path, words)
+
+
+@pytest.mark.parametrize("text", ["identity(n//0)", "diagonal([1]*100000)", "kernel(3000)"])
+def test_claims_that_cannot_be_read_fail(copy: Path, text: str) -> None:
+    edit(copy, lambda manifest: manifest["claims"][0].update(first=text, second=text))
+    fails(copy, "")
+
+
+def test_claims_that_cannot_be_written_fail(copy: Path) -> None:
+    text = f"diagonal({[1] * 1001})"
+    scope = str(Domain.of(ca.diagonal([1] * 1001)))
+    edit(copy, lambda manifest: manifest["claims"][0].update(first=text, second=text, scope=scope))
+    fails(copy, "has no expression")
 
 
 def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
