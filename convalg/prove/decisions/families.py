@@ -8,6 +8,7 @@ difference is empty. isl decides this, since it is a question of Presburger arit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -427,6 +428,11 @@ def _canonical(term: Term, rows_and_columns: int, labels: dict[str, int]) -> lis
         starts.append(range(start, start + labels[name]))
         start += labels[name]
     runs = [list(run) for _, run in groupby(order, key=lambda k: term.kernels[k])]
+    if math.prod(math.factorial(len(run)) for run in runs) > MOST_PIECES:
+        raise UndecidableError(
+            f"budget exceeded: one kernel occurs so often in a product that its weights have more "
+            f"than {MOST_PIECES} orders: use numbers for some sizes"
+        )
     orders: list[list[int]] = [[]]
     for run in runs:
         orders = [done + list(more) for done in orders for more in permutations(run)]

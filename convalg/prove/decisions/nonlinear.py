@@ -21,7 +21,14 @@ from convalg.operators.tree import Operator
 from convalg.prove.decisions import coefficients, families
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.families import kernels_of
-from convalg.prove.decisions.membership import Factor, FormulaTerm, Index, Labels, terms
+from convalg.prove.decisions.membership import (
+    MOST_TERMS,
+    Factor,
+    FormulaTerm,
+    Index,
+    Labels,
+    terms,
+)
 from convalg.prove.decisions.polynomials import Polynomial
 from convalg.prove.decisions.smtlib import (
     Answer,
@@ -207,7 +214,12 @@ def _add_terms(
     row, column = _indices(script, operator)
     for term in terms(operator):
         names = tuple(sorted(kernel.name for _, kernel in term.named))
-        share = Polynomial.of(sign) / _orders(names) * term.coefficient
+        if (orders := _orders(names)) > MOST_TERMS:
+            raise UndecidableError(
+                f"budget exceeded: one kernel occurs so often in a product that its weights have "
+                f"{orders} orders, more than {MOST_TERMS}: use numbers for some sizes"
+            )
+        share = Polynomial.of(sign) / orders * term.coefficient
         totals = groups.setdefault(names, {})
         for labels in _labelled(script, term, kernels):
             point = conjunction(term.factor.member(script, row, column, labels))

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 import convalg as ca
 from convalg.axis import BOUNDARIES
-from convalg.errors import ArgumentError, ShapeError
+from convalg.errors import ArgumentError, ShapeError, UndecidableError
 from convalg.operators.leaves import Selection
 from convalg.prove import equal
 from convalg.prove.decisions import nonlinear
 from convalg.prove.decisions.domain import Domain
+from convalg.prove.equality import decide
 
 n, m, K, L, p, q, s, d, C, D = ca.sizes("n m K L p q s d C D")
 w = ca.kernel(K)
@@ -662,3 +663,18 @@ def _is_refused(words: list[str]) -> bool:
     except ArgumentError:
         return True
     return False
+
+
+def test_a_kernel_that_occurs_very_often_ends_undecided() -> None:
+    """Nine factors with one kernel have 362,880 orders of their weights."""
+    layer = ca.correlation(n, w, padding="same")
+    product = layer
+    for _ in range(8):
+        product = layer @ product
+    verdict = decide(product, product, claim="nine factors", searching=False)
+    assert verdict.status == "unknown"
+    assert "have more than 4000 orders" in verdict.reason
+    with pytest.raises(UndecidableError, match="have 362880 orders, more than 200"):
+        nonlinear.formulas(product, product, Domain.of(product))
+    three = layer @ layer @ layer
+    assert decide(three, three, claim="three factors", searching=False)
