@@ -10,42 +10,76 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from convalg.arguments import shown
-from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
+from convalg.errors import ArgumentError, ConvalgError, FileError, KindError, UndecidableError
 from convalg.escape import terminal
+from convalg.faces.exact import exact_rows
 from convalg.files import replace_file
+from convalg.operators.families import replaced
 from convalg.operators.tree import Operator
 from convalg.prove import notation
-from convalg.prove.decisions import nonlinear
+from convalg.prove.comparison import counterexample, entry_bound
+from convalg.prove.decisions import identities, nonlinear
 from convalg.prove.decisions.domain import Domain
-from convalg.prove.decisions.families import BUDGET
-from convalg.prove.decisions.nonlinear import UNITS, Obligation
-from convalg.prove.decisions.smtlib import solve
-from convalg.prove.verdict import Claim, Verdict
+from convalg.prove.decisions.nonlinear import Obligation, Statement
+from convalg.prove.decisions.polynomials import Polynomial
+from convalg.prove.decisions.smtlib import Script, conjunction
+from convalg.prove.solvers import Solvers, ask_z3
+from convalg.prove.verdict import Claim, Counterexample, Verdict
 from convalg.version import __version__
 
-FORMAT = 1
+if TYPE_CHECKING:
+    import sympy
+
+FORMAT = 2
 """The version of the layout of the manifest."""
 MANIFEST = "manifest.json"
+MOST_FILES = 2000
+"""The number of files that a certificate may have."""
+MOST_VALUES = 512
+"""The number of combinations of values of symbols that a claim may be decided for one by one."""
+MOST_ENTRIES = 20_000
+"""The number of entries that are compared as polynomials in the weights."""
+LINEAR = (
+    "each output of the operator is a sum over a finite set of terms a x, where the set and the "
+    "entries a do not depend on x: the claim follows by induction over the number of terms"
+)
+"""The rule by which the two obligations of a linear operator prove the claim."""
 
 
 class Evidence(Protocol):
     """A claim whose obligations are written to a certificate."""
 
     @property
-    def sentence(self) -> str:
-        """The claim as text."""
+    def stated(self) -> str:
+        """The claim as text, made from the objects that are compared."""
 
     def obligations(self) -> list[Obligation]:
         """Return the obligations of a proof."""
 
     def manifest(self) -> dict[str, Any]:
         """Return the claim for the manifest of a certificate."""
+
+
+@runtime_checkable
+class Refutable(Evidence, Protocol):
+    """A claim whose counterexample is written to a certificate."""
+
+    def failure(self, counterexample: Counterexample) -> dict[str, Any]:
+        """Return a counterexample for the manifest."""
+
+    def replayed(self, stated: dict[str, Any]) -> tuple[str, str]:
+        """Return where the claim fails at a counterexample of a manifest, as text, and a problem.
+
+        The problem is "" where the claim fails there.
+        """
 
 
 @dataclass(frozen=True)
@@ -62,17 +96,122 @@ class Claimed:
 
     @property
     def sentence(self) -> str:
-        """The claim as text."""
+        """The claim in the words of the verdict, which nothing checks."""
         return self.claim if isinstance(self.claim, str) else self.claim()
+
+    @property
+    def stated(self) -> str:
+        """The claim as an equation of the two expressions, with its domain."""
+        sides = [notation.write(side) for side in (self.first, self.second)]
+        return f"{' = '.join(sides)} for {self.domain}"
 
     def obligations(self) -> list[Obligation]:
         """Return the obligations of a proof.
 
+        Symbols that are decided for some values only are replaced by each of these values.
+
         Raises: UndecidableError where the claim is not a formula without quantifiers.
         """
         claim = self._read_again()
-        formulas = nonlinear.proof_formulas(claim.first, claim.second, claim.domain)
-        return commented(formulas, claim.sentence, claim.domain)
+        if claim.domain.swept:
+            return list(claim._obligations_by_value())
+        try:
+            formulas = nonlinear.proof_formulas(claim.first, claim.second, claim.domain)
+        except UndecidableError:
+            if not (claim.first.is_concrete and claim.second.is_concrete):
+                raise
+            return [claim._identity()]
+        return list(formulas.obligations(comments(claim.stated)))
+
+    def _identity(self) -> Obligation:
+        """Return the obligation that all entries are equal, as polynomials in the weights."""
+        count = entry_bound(self.first, self.second)
+        if (self.first.in_shape, self.first.out_shape) != (
+            self.second.in_shape,
+            self.second.out_shape,
+        ):
+            raise UndecidableError("both sides have different shapes")
+        if count > MOST_ENTRIES:
+            raise UndecidableError(
+                f"budget exceeded: the two matrices have up to {count} entries, more than "
+                f"{MOST_ENTRIES}: use smaller sizes"
+            )
+        pairs = []
+        sides = (exact_rows(side, Polynomial.of) for side in (self.first, self.second))
+        for left, right in zip(*sides, strict=True):
+            for column in sorted(left.keys() | right.keys()):
+                entries = (Polynomial.of(row.get(column, 0)) for row in (left, right))
+                pairs.append((next(entries), next(entries)))
+        sentence = "each entry of both matrices is the same polynomial in the weights"
+        return identities.identity("identities", sentence, pairs, comments(self.stated))
+
+    def _obligations_by_value(self) -> Iterator[Obligation]:
+        """Yield the obligations for each value of the symbols that are decided value by value."""
+        swept = self.domain.swept
+        combinations = list(product(*(values for _, values in swept)))
+        if len(combinations) > MOST_VALUES:
+            raise UndecidableError(
+                f"budget exceeded: the claim is about {len(combinations)} combinations of values "
+                f"of {', '.join(symbol.name for symbol, _ in swept)}, more than {MOST_VALUES}: "
+                f"give fewer values in ranges"
+            )
+        lines = comments(self.stated)
+        yield from nonlinear.statement_formulas(self.domain, lambda _: []).obligations(lines)
+        for chosen in combinations:
+            numbers = {symbol: value for (symbol, _), value in zip(swept, chosen, strict=True)}
+            at = ", ".join(f"{symbol.name} = {value}" for symbol, value in numbers.items())
+            prefix = "at-" + "-".join(map(str, chosen))
+            try:
+                sides = [replaced(side, numbers) for side in (self.first, self.second)]
+            except ArgumentError:
+                # No operators exist with these numbers.
+                formulas = nonlinear.statement_formulas(self.domain, partial(_where, numbers, at))
+            else:
+                formulas = nonlinear.proof_formulas(sides[0], sides[1], Domain.of(*sides))
+            for obligation in formulas.obligations([*lines, f"at {at}"]):
+                if obligation.expected == "unsat":
+                    name, sentence = (
+                        f"{prefix}-{obligation.name}",
+                        f"at {at}: {obligation.sentence}",
+                    )
+                    yield replace(obligation, name=name, sentence=sentence)
+
+    def failure(self, counterexample: Counterexample) -> dict[str, Any]:
+        """Return a counterexample for the manifest."""
+        return {
+            "sizes": counterexample.sizes,
+            "row": _listed(counterexample.row_index),
+            "column": _listed(counterexample.column_index),
+            "claimed": str(counterexample.claimed),
+            "actual": str(counterexample.actual),
+        }
+
+    def replayed(self, stated: dict[str, Any]) -> tuple[str, str]:
+        """Return where the claim fails at a counterexample of a manifest, as text, and a problem.
+
+        Raises: ArgumentError for values that are not of the required form.
+        """
+        sizes, symbols = stated.get("sizes"), self.domain.symbols
+        names = {symbol.name for symbol in symbols}
+        if not isinstance(sizes, dict) or set(sizes) != names or not _are_integers(sizes.values()):
+            raise ArgumentError(
+                f"the counterexample must have an integer for each of {sorted(names)}"
+            )
+        numbers = {symbol: sizes[symbol.name] for symbol in symbols}
+        index = [_index(stated.get(name)) for name in ("row", "column")]
+        point = (*index[0], *index[1]) if index[0] is not None and index[1] is not None else ()
+        outside = [s.name for s, values in self.domain.swept if numbers[s] not in values]
+        if outside or not self.domain.holds_at(numbers):
+            return "", f"its sizes are not in the domain: {self.domain}"
+        try:
+            again = counterexample(self.first, self.second, self.domain, sizes, point)
+            values = again.replay()
+        except (ConvalgError, IndexError, TypeError, ValueError) as error:
+            return "", f"it does not replay: {error}"
+        if values[0] == values[1]:
+            return f"at {again}", "both sides are equal there"
+        problem = "" if self.failure(again) == stated else "the manifest states other values"
+        return f"at {again}", problem
 
     def _read_again(self) -> Claimed:
         """Return the claim as it is read from its own expressions.
@@ -89,19 +228,75 @@ class Claimed:
 
         Raises: KindError for an operator that cannot be written as an expression.
         """
+        claim = self._read_again()
         return {
             "claim": self.sentence,
-            "scope": str(self._read_again().domain),
-            "first": notation.write(self.first),
-            "second": notation.write(self.second),
+            "scope": str(claim.domain),
+            "first": notation.write(claim.first),
+            "second": notation.write(claim.second),
             "ranges": {symbol.name: list(values) for symbol, values in self.domain.swept},
         }
 
 
-def commented(formulas: nonlinear.Formulas, sentence: str, domain: Domain) -> list[Obligation]:
-    """Return the obligations of a claim, with the claim and its domain as comments."""
-    claim = " ".join(terminal(sentence).split())
-    return list(formulas.obligations([f"claim: {claim}", f"for {domain}"]))
+@dataclass(frozen=True)
+class Linear:
+    """The claim that an operator is linear: A (alpha x + beta y) = alpha A x + beta A y."""
+
+    operator: Operator
+
+    @property
+    def _domain(self) -> Domain:
+        return Domain.of(notation.read(notation.write(self.operator)))
+
+    @property
+    def stated(self) -> str:
+        """The claim about the expression of the operator, with its domain."""
+        name = notation.write(self.operator)
+        return (
+            f"A (alpha x + beta y) = alpha A x + beta A y, where A = {name}, for {self._domain}; "
+            f"{LINEAR}"
+        )
+
+    def obligations(self) -> list[Obligation]:
+        """Return the obligations of a proof: there are sizes, and the two steps of an induction."""
+        lines, domain = comments(self.stated), self._domain
+        sizes = nonlinear.statement_formulas(domain, lambda _: []).obligations(lines)
+        return [*sizes, *identities.linearity(lines)]
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the claim for the manifest of a certificate.
+
+        Raises: KindError for an operator that cannot be written as an expression.
+        """
+        written = notation.write(self.operator)
+        return {"linear": written, "scope": str(self._domain), "rule": LINEAR}
+
+
+def comments(stated: str) -> list[str]:
+    """Return the first lines of the scripts of a claim."""
+    return [f"claim: {terminal(' '.join(stated.split()))}"]
+
+
+def _where(numbers: dict[sympy.Symbol, int], at: str, script: Script) -> list[Statement]:
+    """Return the statement that some symbols have given values."""
+    values = conjunction(script.equal(symbol, value) for symbol, value in numbers.items())
+    return [Statement(f"the domain has no sizes with {at}", values)]
+
+
+def _listed(index: tuple[int, ...] | None) -> list[int] | None:
+    return None if index is None else list(index)
+
+
+def _are_integers(values: Iterable[object]) -> bool:
+    return all(type(value) is int for value in values)
+
+
+def _index(value: object) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(type(k) is int and k >= 0 for k in value):
+        raise ArgumentError("the row and the column of the counterexample must be indices")
+    return tuple(value)
 
 
 def file_name(number: int, obligation: Obligation) -> str:
@@ -126,7 +321,8 @@ def certificate(self: Verdict, folder: str | os.PathLike[str]) -> Path:
         folder: the path of a folder that is new or empty.
 
     Raises:
-        ArgumentError: for a verdict that is not about operators, or is "unknown".
+        ArgumentError: for a verdict that is "unknown", and for one about a function that was not
+            traced on symbols.
         UndecidableError: where the claim is not a formula without quantifiers, or z3 leaves one of
             its obligations open.
         FileError: when the folder is not empty, or cannot be written.
@@ -146,8 +342,8 @@ claim-0-sizes.smt2 manifest.json
     path = _folder(folder)
     if verdict.status == "unknown" or not verdict.evidence:
         raise ArgumentError(
-            f"only a proved or refuted claim about operators has a certificate, and this verdict "
-            f"is: {verdict!r}"
+            f"only a proved or refuted claim about operators, or about the trace of a function on "
+            f"symbols, has a certificate, and this verdict is: {verdict!r}"
         )
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -157,11 +353,12 @@ claim-0-sizes.smt2 manifest.json
         "claims": [],
     }
     files: dict[str, str] = {}
+    z3 = Solvers({"z3": ask_z3})
     for number, claimed in enumerate(verdict.evidence):
         entry = claimed.manifest()
         if verdict.status == "proved":
             entry["obligations"] = []
-            for obligation in _solved(claimed):
+            for obligation in _solved(claimed, z3):
                 name = file_name(number, obligation)
                 files[name] = obligation.text
                 entry["obligations"].append(
@@ -173,15 +370,13 @@ claim-0-sizes.smt2 manifest.json
                     }
                 )
         manifest["claims"].append(entry)
-    if verdict.counterexample is not None:
-        witness = verdict.counterexample
-        manifest["counterexample"] = {
-            "sizes": witness.sizes,
-            "row": witness.row_index,
-            "column": witness.column_index,
-            "claimed": str(witness.claimed),
-            "actual": str(witness.actual),
-        }
+        if verdict.counterexample is not None and isinstance(claimed, Refutable):
+            manifest["counterexample"] = claimed.failure(verdict.counterexample)
+    if len(files) >= MOST_FILES:
+        raise UndecidableError(
+            f"this proof has no certificate: it has {len(files)} obligations, and a certificate "
+            f"has less than {MOST_FILES}"
+        )
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
@@ -204,10 +399,10 @@ def _folder(folder: object) -> Path:
     return path
 
 
-def _solved(claimed: Evidence) -> Iterator[Obligation]:
+def _solved(claimed: Evidence, z3: Solvers) -> Iterator[Obligation]:
     """Yield the obligations of a claim, each solved by z3 before it is certified."""
     for obligation in claimed.obligations():
-        answer = solve(obligation.text, UNITS * BUDGET).answer
+        answer = z3.answers(obligation.text)["z3"]
         if answer != obligation.expected:
             raise UndecidableError(
                 f"this proof has no certificate: z3 answers {answer!r}, not "

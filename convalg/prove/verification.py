@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,28 +14,37 @@ from convalg.arguments import shown
 from convalg.errors import ConvalgError, FileError, KindError
 from convalg.escape import terminal
 from convalg.files import regular_bytes
+from convalg.limits import format_bytes
 from convalg.prove import notation
 from convalg.prove.certificates import (
     FORMAT,
     MANIFEST,
+    MOST_FILES,
     Claimed,
     Evidence,
+    Linear,
+    Refutable,
     digest,
     file_name,
 )
-from convalg.prove.comparison import counterexample
-from convalg.prove.decisions.families import BUDGET
-from convalg.prove.decisions.nonlinear import UNITS, Obligation
-from convalg.prove.decisions.smtlib import solve
+from convalg.prove.decisions.nonlinear import Obligation
 from convalg.prove.equality import domain_of
+from convalg.prove.solvers import Solvers, installed
 from convalg.version import __version__
 
 Manifest: TypeAlias = "dict[str, Any]"
 MOST_BYTES = 20_000_000
 """The size that a manifest or a file of an obligation may have."""
+MOST_IN_ALL = 200_000_000
+"""The size of all files of a certificate together."""
 MOST_CLAIMS = 1000
-CVC5_UNITS = 300_000
-"""The resource units of cvc5 that one obligation may use."""
+LONGEST = 2 * notation.LONGEST
+"""The number of characters that the claims of a manifest may have together."""
+KEYS = {
+    "proved": {"format", "convalg", "status", "claim", "claims"},
+    "refuted": {"format", "convalg", "status", "claim", "claims", "counterexample"},
+}
+"""The keys of a manifest, by its status."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Verification:
         """Return the claim, the answers of the solvers and the problems as lines of text."""
         lines = [f"Claim: {self.claim}"] if self.claim else []
         if self.description:
-            lines.append(f"In the words of the manifest, which are not checked: {self.description}")
+            words = " ".join(self.description.split())
+            lines.append(f"In the words of the manifest, which are not checked: {words}")
         for check in self.checks:
             answers = ", ".join(f"{solver}: {answer}" for solver, answer in check.answers.items())
             lines.append(f"{check.name}: {check.sentence}{f' ({answers})' if answers else ''}")
@@ -132,53 +142,107 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
     path = Path(os.fspath(folder))
     if not path.is_dir():
         raise FileError(f"{str(path)!r} is not a folder: give the folder of a certificate")
-    raw = regular_bytes(path / MANIFEST, MOST_BYTES)
     claim = description = ""
     try:
-        manifest = _manifest(raw)
+        present = _listing(path)
+        manifest = _manifest(regular_bytes(path / MANIFEST, MOST_BYTES))
         description = _text(manifest, "claim")
-        claim = "; ".join(_stated(_evidence(entry)) for entry in manifest["claims"])
-        if manifest["status"] == "refuted":
-            checks = [_replayed(manifest)]
-            is_right = not checks[0].problem
-            return Verification(
-                "refuted" if is_right else "failed", claim, tuple(checks), description
-            )
-        checks = list(_proved(path, manifest))
+        claims = [_evidence(entry, k) for k, entry in enumerate(manifest["claims"])]
+        claim = "; ".join(_stated(evidence) for evidence in claims)
+        is_refuted = manifest["status"] == "refuted"
+        checks = _replayed(claims, manifest) if is_refuted else _proved(path, claims, manifest)
+        every = [*checks, *_unexpected(present, checks)]
     except _InvalidError as error:
         return Verification("failed", claim, (FileCheck(MANIFEST, "the manifest", {}, str(error)),))
-    is_right = not any(check.problem for check in checks)
-    return Verification("proved" if is_right else "failed", claim, tuple(checks), description)
+    is_right = not any(check.problem for check in every)
+    return Verification(
+        manifest["status"] if is_right else "failed", claim, tuple(every), description
+    )
+
+
+def _listing(path: Path) -> set[str]:
+    """Return the names of the files of a folder, before any of them is read."""
+    names, total = set(), 0
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if len(names) == MOST_FILES:
+                raise _InvalidError(f"the folder has more than {MOST_FILES} files")
+            if not entry.is_file(follow_symlinks=False):
+                raise _InvalidError(f"{shown(entry.name)} in the folder is not a regular file")
+            names.add(entry.name)
+            total += entry.stat(follow_symlinks=False).st_size
+    if total > MOST_IN_ALL:
+        raise _InvalidError(
+            f"its files have {format_bytes(total)} together, more than the "
+            f"{format_bytes(MOST_IN_ALL)} allowed"
+        )
+    return names
+
+
+def _unexpected(present: set[str], checks: Iterable[FileCheck]) -> Iterator[FileCheck]:
+    """Yield a failed check for each file that is not a part of the certificate."""
+    for extra in sorted(present - {MANIFEST} - {check.name for check in checks}):
+        yield FileCheck(extra, "not an obligation of this certificate", {}, "an unexpected file")
 
 
 def _stated(evidence: Evidence) -> str:
-    """Return the claim as its operators or its theorem state it."""
-    if isinstance(evidence, Claimed):
-        try:
-            sides = [notation.write(side) for side in (evidence.first, evidence.second)]
-        except ConvalgError as error:
-            raise _InvalidError(f"a claim has no expression: {error}") from None
-        return f"{' = '.join(sides)} for {evidence.domain}"
-    entry = evidence.manifest()
-    return f"part {entry['part']} of the theorem {entry['theorem']}: {entry['claim']}"
+    """Return the claim as its operators or its theorem state it.
+
+    Characters beyond ASCII, which may look like others, are replaced by escapes.
+    """
+    try:
+        text = evidence.stated
+    except ConvalgError as error:
+        raise _InvalidError(f"a claim has no expression: {error}") from None
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _manifest(raw: bytes) -> dict[str, Any]:
     """Return the manifest, or raise _InvalidError."""
     try:
-        manifest = json.loads(raw)
+        manifest = json.loads(
+            raw, object_pairs_hook=_without_repetitions, parse_constant=_not_a_number
+        )
     except (ValueError, RecursionError) as error:
         raise _InvalidError(f"it is not JSON: {error}") from None
     if not isinstance(manifest, dict):
         raise _InvalidError("it is not a JSON object")
-    if manifest.get("format") != FORMAT:
-        raise _InvalidError(f"its format is {manifest.get('format')!r}, not {FORMAT}")
-    if manifest.get("status") not in ("proved", "refuted"):
-        raise _InvalidError(f"its status is {manifest.get('status')!r}, not proved or refuted")
-    claims = manifest.get("claims")
+    version, status = manifest.get("format"), manifest.get("status")
+    if type(version) is not int or version != FORMAT:
+        raise _InvalidError(f"its format is {shown(version)}, not {FORMAT}")
+    if not isinstance(status, str) or status not in KEYS:
+        raise _InvalidError(f"its status is {shown(status)}, not proved or refuted")
+    if set(manifest) != KEYS[status]:
+        wrong = sorted(set(manifest) ^ KEYS[status])
+        raise _InvalidError(f"these keys are missing or unexpected: {shown(wrong)}")
+    _text(manifest, "convalg")
+    claims = manifest["claims"]
     if not isinstance(claims, list) or not 0 < len(claims) <= MOST_CLAIMS:
         raise _InvalidError(f"it must have between 1 and {MOST_CLAIMS} claims")
+    # The proof is made from the claims: long ones take long to read.
+    count = sum(len(_claim_text(entry)) for entry in claims)
+    if count > LONGEST:
+        raise _InvalidError(f"its claims have {count} characters, more than {LONGEST}")
     return manifest
+
+
+def _without_repetitions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object. Raises: ValueError where a key occurs twice."""
+    repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if repeated:
+        raise ValueError(f"a key occurs twice in one object: {shown(repeated)}")
+    return dict(pairs)
+
+
+def _not_a_number(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _claim_text(entry: object) -> str:
+    """Return a claim of the manifest, without its obligations, as text that can be compared."""
+    if not isinstance(entry, dict):
+        raise _InvalidError("each of its claims must be an object")
+    return json.dumps({k: v for k, v in entry.items() if k != "obligations"}, sort_keys=True)
 
 
 def _text(entry: object, name: str) -> str:
@@ -188,70 +252,103 @@ def _text(entry: object, name: str) -> str:
     return value
 
 
-def _evidence(entry: object) -> Evidence:
-    """Return a claim of the manifest, or raise _InvalidError."""
-    if not (isinstance(entry, dict) and "theorem" in entry):
-        return _claimed(entry)
+def _evidence(entry: dict[str, Any], number: int) -> Evidence:
+    """Return a claim of the manifest, or raise _InvalidError.
+
+    The claim must be exactly the one that its objects write to a manifest.
+    """
+    kinds = [kind for kind in READERS if kind in entry]
+    if len(kinds) != 1:
+        raise _InvalidError(
+            f"claim {number} must have exactly one of the keys {', '.join(READERS)}, not "
+            f"{shown(kinds)}"
+        )
+    try:
+        evidence = READERS[kinds[0]](entry)
+        wanted = evidence.manifest()
+    except (ConvalgError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _InvalidError(f"claim {number} cannot be read: {error}") from None
+    for key, value in wanted.items():
+        if _claim_text({key: entry.get(key)}) != _claim_text({key: value}):
+            raise _InvalidError(
+                f"{key} of claim {number} is {shown(entry.get(key))}, not {shown(value)}"
+            )
+    extra = sorted(entry.keys() - wanted.keys() - {"obligations"})
+    if extra:
+        raise _InvalidError(f"claim {number} has unexpected keys: {shown(extra)}")
+    return evidence
+
+
+def _part(entry: dict[str, Any]) -> Evidence:
+    """Return the claim of a part of a theorem."""
     from convalg.prove.theorems.catalogue import theorems
     from convalg.prove.theorems.theorem import FormulaPart, PartClaim
 
     name, number = _text(entry, "theorem"), entry.get("part")
-    try:
-        parts = theorems[name].parts
-    except ConvalgError as error:
-        raise _InvalidError(str(error)) from None
+    parts = theorems[name].parts
     if type(number) is not int or not 0 <= number < len(parts):
-        raise _InvalidError(f"the theorem {name!r} has no part {number!r}")
+        raise _InvalidError(f"the theorem {name!r} has no part {shown(number)}")
     part = parts[number]
     if not isinstance(part, FormulaPart):
         raise _InvalidError(f"part {number} of the theorem {name!r} has no formulas")
-    claim = PartClaim(name, number, part)
-    for key, value in claim.manifest().items():
-        if entry.get(key) != value:
-            raise _InvalidError(f"{key} of part {number} of the theorem {name!r} is not {value!r}")
-    return claim
+    return PartClaim(name, number, part)
 
 
-def _claimed(entry: object) -> Claimed:
-    """Return a claim about two operators of the manifest, or raise _InvalidError."""
-    sentence = _text(entry, "claim")
-    assert isinstance(entry, dict)
-    try:
-        first, second = (notation.read(_text(entry, name)) for name in ("first", "second"))
-        domain = domain_of(first, second, ranges=entry.get("ranges", {}))
-    except (ConvalgError, TypeError, ValueError, AttributeError) as error:
-        raise _InvalidError(f"the claim {sentence!r} cannot be read: {error}") from None
-    if str(domain) != entry.get("scope"):
-        raise _InvalidError(f"the claim {sentence!r} holds for {domain}, not {entry.get('scope')}")
-    return Claimed(sentence, first, second, domain)
+def _claimed(entry: dict[str, Any]) -> Evidence:
+    """Return a claim about two operators."""
+    first, second = (notation.read(_text(entry, name)) for name in ("first", "second"))
+    ranges = entry.get("ranges")
+    if not isinstance(ranges, dict):
+        raise _InvalidError("'ranges' must be an object")
+    domain = domain_of(first, second, ranges=ranges)
+    return Claimed(_text(entry, "claim"), first, second, domain)
 
 
-def _proved(path: Path, manifest: Manifest) -> Iterator[FileCheck]:
-    """Yield a check for each obligation of all claims, and for each file that is none."""
-    names = {MANIFEST}
-    for number, entry in enumerate(manifest["claims"]):
-        claimed = _evidence(entry)
+def _linear(entry: dict[str, Any]) -> Evidence:
+    """Return the claim that an operator is linear."""
+    return Linear(notation.read(_text(entry, "linear")))
+
+
+def _traced(entry: dict[str, Any]) -> Evidence:
+    """Return a claim about the outputs of a function on symbols."""
+    from convalg.prove.functions.traced import read
+
+    return read(entry)
+
+
+READERS: dict[str, Callable[[dict[str, Any]], Evidence]] = {
+    "first": _claimed,
+    "theorem": _part,
+    "linear": _linear,
+    "function": _traced,
+}
+"""The kinds of claims, by a key that only they have."""
+
+
+def _proved(path: Path, claims: list[Evidence], manifest: Manifest) -> list[FileCheck]:
+    """Return a check for each obligation of all claims."""
+    checks: list[FileCheck] = []
+    solvers = Solvers(installed())
+    for number, (claimed, entry) in enumerate(zip(claims, manifest["claims"], strict=True)):
         try:
             obligations = claimed.obligations()
         except ConvalgError as error:
-            raise _InvalidError(
-                f"the claim {claimed.sentence!r} has no formulas: {error}"
-            ) from None
+            raise _InvalidError(f"claim {number} has no formulas: {error}") from None
         listed = entry.get("obligations")
         if not isinstance(listed, list) or len(listed) != len(obligations):
             raise _InvalidError(
-                f"the claim {claimed.sentence!r} has {len(obligations)} obligations, and the "
-                f"manifest lists another number"
+                f"claim {number} has {len(obligations)} obligations, and the manifest lists "
+                f"another number"
             )
         for obligation, stated in zip(obligations, listed, strict=True):
-            name = file_name(number, obligation)
-            names.add(name)
-            yield _checked(path / name, obligation, stated, manifest)
-    for extra in sorted(set(os.listdir(path)) - names):
-        yield FileCheck(extra, "not an obligation of this certificate", {}, "an unexpected file")
+            file = path / file_name(number, obligation)
+            checks.append(_checked(file, obligation, stated, manifest, solvers))
+    return checks
 
 
-def _checked(file: Path, obligation: Obligation, stated: object, manifest: Manifest) -> FileCheck:
+def _checked(
+    file: Path, obligation: Obligation, stated: object, manifest: Manifest, solvers: Solvers
+) -> FileCheck:
     """Return the check of one file: its name, its text, its SHA-256 and the solvers' answers."""
 
     def failed(problem: str) -> FileCheck:
@@ -264,7 +361,7 @@ def _checked(file: Path, obligation: Obligation, stated: object, manifest: Manif
         "sha256": digest(obligation.text),
     }
     other = manifest.get("convalg") != __version__
-    made_by = f" (it was written by convalg {manifest.get('convalg')})" if other else ""
+    made_by = f" (it was written by convalg {shown(manifest['convalg'])})" if other else ""
     if stated != wanted:
         return failed(f"the manifest does not state the obligation of this claim{made_by}")
     try:
@@ -273,9 +370,11 @@ def _checked(file: Path, obligation: Obligation, stated: object, manifest: Manif
         return failed(str(error))
     if text != obligation.text.encode():
         return failed(f"the file is not the obligation of this claim{made_by}")
-    answers = {name: ask(obligation.text) for name, ask in solvers().items()}
+    answers: dict[str, str] = {**solvers.answers(obligation.text)}
     if answers["z3"] != obligation.expected:
         problem = f"z3 answers {answers['z3']!r} instead of {obligation.expected!r}"
+        if "z3" in solvers.used_up:
+            problem += "; the resource units for one certificate are used up"
         return FileCheck(file.name, obligation.sentence, answers, problem)
     opposite = {"sat": "unsat", "unsat": "sat"}[obligation.expected]
     against = [name for name, answer in answers.items() if answer == opposite]
@@ -283,62 +382,15 @@ def _checked(file: Path, obligation: Obligation, stated: object, manifest: Manif
     return FileCheck(file.name, obligation.sentence, answers, problem)
 
 
-def solvers() -> dict[str, Callable[[str], str]]:
-    """Return the solvers that are installed: z3, and cvc5 as an independent one."""
-    each: dict[str, Callable[[str], str]] = {"z3": _ask_z3}
-    if find_spec("cvc5") is not None:
-        each["cvc5"] = _ask_cvc5
-    return each
-
-
-def _ask_z3(text: str) -> str:
-    return solve(text, UNITS * BUDGET).answer
-
-
-def _ask_cvc5(text: str) -> str:
-    """Return the answer of cvc5 to a script: "sat", "unsat", or "unknown"."""
-    import cvc5
-
-    solver = cvc5.Solver()
-    solver.setOption("rlimit", str(CVC5_UNITS))
-    parser = cvc5.InputParser(solver)
-    parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "obligation")
-    symbols, answer = parser.getSymbolManager(), ""
-    while not (command := parser.nextCommand()).isNull():
-        answer += command.invoke(solver, symbols)
-    return answer.strip() if answer.strip() in ("sat", "unsat") else "unknown"
-
-
-def _replayed(manifest: Manifest) -> FileCheck:
-    """Return the check of a counterexample: both sides differ at its sizes and its entry."""
-    entry = manifest["claims"][0]
-    claimed = _claimed(entry)
-    witness = manifest.get("counterexample")
-    if not isinstance(witness, dict) or not isinstance(witness.get("sizes"), dict):
+def _replayed(claims: list[Evidence], manifest: Manifest) -> list[FileCheck]:
+    """Return the check of a counterexample: the claim fails there."""
+    (claimed, *more), witness = claims, manifest["counterexample"]
+    if more or not isinstance(claimed, Refutable) or "obligations" in manifest["claims"][0]:
+        raise _InvalidError("a refuted certificate has one claim, with a counterexample")
+    if not isinstance(witness, dict):
         raise _InvalidError("it has no counterexample")
-    sizes = witness["sizes"]
-    names = {symbol.name for symbol in claimed.domain.symbols}
-    if set(sizes) != names or not all(type(value) is int for value in sizes.values()):
-        raise _InvalidError(f"the counterexample must have an integer for each of {sorted(names)}")
     try:
-        index = [_index(witness.get(name)) for name in ("row", "column")]
-        point = (*index[0], *index[1]) if index[0] is not None and index[1] is not None else ()
-        again = counterexample(claimed.first, claimed.second, claimed.domain, sizes, point)
-        replay = again.replay()
-    except (ConvalgError, IndexError, TypeError, ValueError) as error:
-        return FileCheck("counterexample", "both sides differ", {}, f"it does not replay: {error}")
-    sentence = f"at {again}"
-    problem = ""
-    if replay[0] == replay[1]:
-        problem = "both sides are equal there"
-    elif [str(again.claimed), str(again.actual)] != [witness.get("claimed"), witness.get("actual")]:
-        problem = "the manifest states other values"
-    return FileCheck("counterexample", sentence, {}, problem)
-
-
-def _index(value: object) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(type(k) is int and k >= 0 for k in value):
-        raise _InvalidError("the row and the column of the counterexample must be indices")
-    return tuple(value)
+        sentence, problem = claimed.replayed(witness)
+    except ConvalgError as error:
+        raise _InvalidError(str(error)) from None
+    return [FileCheck("counterexample", sentence or "the claim fails", {}, problem)]

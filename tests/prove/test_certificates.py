@@ -11,7 +11,7 @@ import pytest
 
 import convalg as ca
 from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
-from convalg.prove import certificates
+from convalg.prove import solvers
 from convalg.prove.decisions import membership
 
 n, K, p, s, d = ca.sizes("n K p s d")
@@ -40,7 +40,8 @@ def test_a_certificate_is_a_folder_of_scripts_and_a_manifest(tmp_path: Path) -> 
         assert hashlib.sha256(text).hexdigest() == entry["sha256"]
         assert f"; expected: {entry['expected']}".encode() in text
         assert entry["sentence"].encode() in text
-        assert claim["claim"].encode() in text
+        stated = f"; claim: {claim['first']} = {claim['second']} for {claim['scope']}"
+        assert stated.encode() in text
         names.add(entry["file"])
     assert {path.name for path in folder.iterdir()} == names
     assert {entry["expected"] for entry in claim["obligations"]} == {"sat", "unsat"}
@@ -71,7 +72,11 @@ def test_ranges_are_a_part_of_the_claim(tmp_path: Path) -> None:
     verdict = ca.prove.equal(A, DENSE, ranges={"s": [2, 3]})
     folder = verdict.certificate(tmp_path / "ranges")
     assert manifest(folder)["claims"][0]["ranges"] == {"s": [2, 3]}
-    assert "(or (= s 2) (= s 3))" in (folder / "claim-0-entries-0.smt2").read_text()
+    assert "(or (= s 2) (= s 3))" in (folder / "claim-0-sizes.smt2").read_text()
+    assert {path.name.split("-entries")[0] for path in folder.glob("*-entries-*")} == {
+        "claim-0-at-2",
+        "claim-0-at-3",
+    }
 
 
 def test_a_refuted_claim_writes_its_counterexample(tmp_path: Path) -> None:
@@ -96,14 +101,14 @@ def test_a_theorem_has_the_claims_of_its_parts(tmp_path: Path) -> None:
 def test_what_is_unknown_has_none(tmp_path: Path) -> None:
     twice = ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T
     verdict = ca.prove.equal(twice, n * ca.identity(1))
-    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators has"):
+    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators, or about"):
         verdict.certificate(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
 def test_a_verdict_about_a_function_has_none(tmp_path: Path) -> None:
     verdict = ca.prove.linear(lambda x: 2 * x, 3)
-    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators has"):
+    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators, or about"):
         verdict.certificate(tmp_path / "none")
 
 
@@ -130,7 +135,7 @@ def test_a_formula_that_z3_leaves_open_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = ca.prove.equal(A, DENSE)
-    monkeypatch.setattr(certificates, "BUDGET", 1)
+    monkeypatch.setitem(solvers.UNITS_OF_ONE, "z3", 1)
     with pytest.raises(UndecidableError, match="z3 answers 'unknown', not 'sat', to the formula"):
         verdict.certificate(tmp_path / "none")
 

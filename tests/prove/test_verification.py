@@ -13,8 +13,10 @@ import pytest
 
 import convalg as ca
 from convalg.errors import ArgumentError, FileError, KindError
-from convalg.prove import verification
+from convalg.prove import solvers, verification
+from convalg.prove.certificates import Claimed, Linear, digest, file_name
 from convalg.prove.decisions.domain import Domain
+from convalg.prove.equality import domain_of
 
 n, K, p, s, d = ca.sizes("n K p s d")
 w = ca.kernel(K)
@@ -59,6 +61,28 @@ def fails(folder: Path, words: str) -> None:
     assert found.explain().endswith("Failed.")
 
 
+def forged(folder: Path, claims: list[Any]) -> None:
+    """Write the certificate of claims, whether or not they are true."""
+    for path in folder.glob("*.smt2"):
+        path.unlink()
+    entries = []
+    for number, claim in enumerate(claims):
+        entry = claim.manifest() | {"obligations": []}
+        for obligation in claim.obligations():
+            name = file_name(number, obligation)
+            (folder / name).write_text(obligation.text)
+            entry["obligations"].append(
+                {
+                    "file": name,
+                    "sentence": obligation.sentence,
+                    "expected": obligation.expected,
+                    "sha256": digest(obligation.text),
+                }
+            )
+        entries.append(entry)
+    edit(folder, lambda manifest: manifest.update(claims=entries))
+
+
 def test_a_certificate_is_confirmed(written: Path) -> None:
     found = ca.prove.verify(written)
     assert found
@@ -77,7 +101,7 @@ def test_cvc5_confirms_it_independently(written: Path) -> None:
 
 
 def test_without_cvc5_z3_alone_is_asked(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "find_spec", lambda name: None)
+    monkeypatch.setattr(solvers, "find_spec", lambda name: None)
     found = ca.prove.verify(written)
     assert found
     assert all(list(check.answers) == ["z3"] for check in found.checks)
@@ -206,42 +230,26 @@ def test_another_claim_fails(copy: Path) -> None:
         copy,
         lambda manifest: manifest["claims"][0].update(first="correlation(n, kernel(K), stride=2)"),
     )
-    fails(copy, "the claim")
+    fails(copy, "scope of claim 0 is")
 
 
 def test_another_scope_fails(copy: Path) -> None:
     edit(copy, lambda manifest: manifest["claims"][0].update(scope="all n"))
-    fails(copy, "not all n")
+    fails(copy, "scope of claim 0 is 'all n', not")
 
 
 def test_a_false_claim_with_its_own_obligations_fails(copy: Path) -> None:
     """Everything is made for the false claim, but the answers are not as expected."""
-    from convalg.prove.certificates import Claimed, digest, file_name
-    from convalg.prove.equality import domain_of
-
     sentence = json.loads((copy / "manifest.json").read_text())["claims"][0]["claim"]
-    claim = Claimed(sentence, A, FLIPPED, domain_of(A, FLIPPED))
-    entry = claim.manifest() | {"obligations": []}
-    for path in copy.glob("*.smt2"):
-        path.unlink()
-    for obligation in claim.obligations():
-        name = file_name(0, obligation)
-        (copy / name).write_text(obligation.text)
-        entry["obligations"].append(
-            {
-                "file": name,
-                "sentence": obligation.sentence,
-                "expected": obligation.expected,
-                "sha256": digest(obligation.text),
-            }
-        )
-    edit(copy, lambda manifest: manifest.update(claims=[entry]))
+    forged(copy, [Claimed(sentence, A, FLIPPED, domain_of(A, FLIPPED))])
     fails(copy, "z3 answers 'sat' instead of 'unsat'")
 
 
 def test_solvers_that_disagree_fail(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        verification, "solvers", lambda: {"z3": verification._ask_z3, "other": lambda text: "sat"}
+        verification,
+        "installed",
+        lambda: {"z3": solvers.ask_z3, "other": lambda text, units: ("sat", 0)},
     )
     fails(copy, "other answers 'sat', against z3")
 
@@ -258,7 +266,7 @@ def test_a_counterexample_that_is_none_fails(refuted: Path) -> None:
         ({"sizes": {"n": 3, "K": 2}}, "an integer for each of"),
         ({"sizes": {"n": 1, "K": 1, "s": 1}}, "both sides are equal there"),
         ({"sizes": {"n": 10**7, "K": 2, "s": 1}, "row": [10**8]}, "does not replay"),
-        ({"sizes": {"n": 0, "K": 2, "s": 1}}, "does not replay"),
+        ({"sizes": {"n": 0, "K": 2, "s": 1}}, "its sizes are not in the domain"),
         ({"row": [-1]}, "must be indices"),
         ({"row": "0"}, "must be indices"),
         ({"claimed": "w7"}, "the manifest states other values"),
@@ -277,8 +285,8 @@ def test_forged_counterexamples_fail(refuted: Path, change: dict[str, Any], word
         ({"theorem": 3}, "'theorem' must be text"),
         ({"part": 7}, "the theorem 'relationship-1' has no part 7"),
         ({"part": True}, "has no part True"),
-        ({"scope": "all n"}, "scope of part 0 of the theorem 'relationship-1' is not"),
-        ({"claim": "another"}, "claim of part 0 of the theorem 'relationship-1' is not"),
+        ({"scope": "all n"}, "scope of claim 0 is 'all n', not"),
+        ({"claim": "another"}, "claim of claim 0 is 'another', not"),
     ],
 )
 def test_forged_theorems_fail(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -287,25 +295,29 @@ def test_forged_theorems_fail(tmp_path: Path, change: dict[str, Any], words: str
     fails(folder, words)
 
 
+def manifest_text(status: str, claims: object, **more: object) -> str:
+    """A manifest as text."""
+    head = {"format": 2, "convalg": "0", "status": status, "claim": "c", "claims": claims}
+    return json.dumps(head | more)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "it is not JSON"),
         ("[1, 2]", "it is not a JSON object"),
-        ('{"format": 2}', "its format is 2, not 1"),
-        ('{"format": 1, "status": "fine"}', "its status is 'fine', not proved or refuted"),
-        ('{"format": 1, "status": "proved", "claims": 3}', "it must have between 1 and 1000"),
-        ('{"format": 1, "status": "proved", "claims": [3]}', "'claim' must be text"),
+        ('{"format": 1}', "its format is 1, not 2"),
+        ('{"format": 2, "status": "fine"}', "its status is 'fine', not proved or refuted"),
+        ('{"format": 2, "status": ["proved"]}', "its status is ['proved'], not"),
+        ('{"format": 2, "status": "proved", "claims": 3}', "missing or unexpected: ['claim', 'con"),
+        (manifest_text("proved", 3), "it must have between 1 and 1000"),
+        (manifest_text("proved", [3]), "each of its claims must be an object"),
+        (manifest_text("proved", [{}]), "claim 0 must have exactly one of the keys first, theorem"),
         (
-            '{"format": 1, "status": "proved", "claim": "c", "claims": [{"claim": "x", '
-            '"first": "open(1)", "second": "identity(n)"}]}',
-            "the claim 'x' cannot be read",
+            manifest_text("proved", [{"claim": "x", "first": "open(1)", "second": "identity(n)"}]),
+            "claim 0 cannot be read",
         ),
-        (
-            '{"format": 1, "status": "refuted", "claim": "c", "claims": [{"claim": "x", '
-            '"first": "identity(n)", "second": "identity(n)", "scope": "all n >= 1"}]}',
-            "it has no counterexample",
-        ),
+        (manifest_text("proved", [{"claim": "x" * 500_000}]), "characters, more than 400000"),
         ("[" * 100_000, "it is not JSON"),
     ],
 )
@@ -324,7 +336,7 @@ def test_claims_that_cannot_be_written_fail(copy: Path) -> None:
     text = f"diagonal({[1] * 1001})"
     scope = str(Domain.of(ca.diagonal([1] * 1001)))
     edit(copy, lambda manifest: manifest["claims"][0].update(first=text, second=text, scope=scope))
-    fails(copy, "has no expression")
+    fails(copy, "an array of 1001 entries is too large for an expression")
 
 
 def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:

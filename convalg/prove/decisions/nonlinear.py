@@ -55,6 +55,16 @@ UNITS = 4
 """The resource units of z3 that count as one operation of a budget."""
 
 
+class Statement(NamedTuple):
+    """A statement that holds where a claim fails.
+
+    `sentence`: the meaning of "unsat", that it holds nowhere. `formula`: the statement.
+    """
+
+    sentence: str
+    formula: str
+
+
 @dataclass(frozen=True)
 class Obligation:
     """A formula with the answer that a proof needs.
@@ -81,19 +91,19 @@ class Formulas:
         script: the variables and definitions of all formulas.
         domain: the conditions under which both families exist.
         shapes: the statement that the shapes differ.
-        entries: statements that the coefficients of a point differ, with the names of the kernels
-            whose product the point is about.
+        entries: the other statements that the claim fails, such as that the coefficients of a point
+            differ.
     """
 
     script: Script
     domain: list[str]
     shapes: str
-    entries: list[tuple[tuple[str, ...], str]]
+    entries: list[Statement]
 
     @property
     def differences(self) -> str:
         """The statement that the families differ."""
-        return disjunction([self.shapes, *(claim for _, claim in self.entries)])
+        return disjunction([self.shapes, *(one.formula for one in self.entries)])
 
     def obligations(self, comments: Sequence[str] = ()) -> Iterator[Obligation]:
         """Yield the obligations of a proof, each with comments at the top of its script."""
@@ -105,7 +115,7 @@ class Formulas:
             text = self.script.written(lines, [*self.domain, claim], is_defined=is_defined)
             return Obligation(name, sentence, expected, text)
 
-        yield written("sizes", "there are sizes at which both sides exist", "sat", "true")
+        yield written("sizes", "there are sizes in the domain", "sat", "true")
         divisors = disjunction(self.script.at_least(0, v) for v in self.script.divisors)
         if divisors != "false":
             sentence = "every divisor of a quotient is positive"
@@ -113,9 +123,7 @@ class Formulas:
             yield written("divisors", sentence, "unsat", divisors, is_defined=False)
         if self.shapes != "false":
             yield written("shapes", "both sides have the same shape", "unsat", self.shapes)
-        for number, (names, claim) in enumerate(self.entries):
-            weights = f" of each product of weights of {', '.join(names)}" if names else ""
-            sentence = f"the coefficient{weights} is the same in each entry of both sides"
+        for number, (sentence, claim) in enumerate(self.entries):
             yield written(f"entries-{number}", sentence, "unsat", claim)
 
 
@@ -176,10 +184,16 @@ def point_formulas(operator: Operator, domain: Domain, value: object, where: Poi
     return Formulas(script, limits, "false", _entries(groups, script, domain))
 
 
-def statement_formulas(domain: Domain, counter: Callable[[Script], Iterable[str]]) -> Formulas:
+def statement_formulas(
+    domain: Domain, counter: Callable[[Script], Iterable[str | Statement]]
+) -> Formulas:
     """Return the formulas of a claim about sizes, from the statements of which one fails it."""
     script, limits = _limited(domain)
-    return Formulas(script, limits, "false", [((), claim) for claim in counter(script)])
+    sentence = "no sizes and indices contradict the claim in this way"
+    statements = [
+        Statement(sentence, claim) if isinstance(claim, str) else claim for claim in counter(script)
+    ]
+    return Formulas(script, limits, "false", statements)
 
 
 def _limited(domain: Domain) -> tuple[Script, list[str]]:
@@ -226,9 +240,14 @@ def _add_terms(
             totals[sign, point] = totals.get((sign, point), Polynomial({})) + share
 
 
-def _entries(groups: Groups, script: Script, domain: Domain) -> list[tuple[tuple[str, ...], str]]:
+def _entries(groups: Groups, script: Script, domain: Domain) -> list[Statement]:
     sizes = frozenset(domain.symbols)
-    return [(names, claim) for names in groups for claim in _differ(script, groups[names], sizes)]
+    statements = []
+    for names, totals in groups.items():
+        weights = f" of each product of weights of {', '.join(names)}" if names else ""
+        sentence = f"the coefficient{weights} is the same in each entry of both sides"
+        statements += [Statement(sentence, claim) for claim in _differ(script, totals, sizes)]
+    return statements
 
 
 def _orders(names: tuple[str, ...]) -> int:

@@ -295,14 +295,15 @@ def negation(condition: str) -> str:
 
 
 class Solution(NamedTuple):
-    """The answer of a solver, and for "sat" the value of each variable by its name."""
+    """The answer of a solver, for "sat" the value of each integer variable, and the units used."""
 
     answer: Answer
     values: dict[str, int]
+    units: int = 0
 
 
 def solve(text: str, budget: int) -> Solution:
-    """Return the answer of z3 to a script of integer variables.
+    """Return the answer of z3 to a script of integer or real variables.
 
     Args:
         text: the script; its own `check-sat` is the question.
@@ -319,7 +320,10 @@ def solve(text: str, budget: int) -> Solution:
     solver.set(rlimit=budget, max_memory=MEGABYTES)
     solver.from_string(text)
     answer = str(solver.check())
+    units = int(solver.statistics().get_key_value("rlimit count"))
     if answer != "sat":
-        return Solution("unsat" if answer == "unsat" else "unknown", {})
+        return Solution("unsat" if answer == "unsat" else "unknown", {}, units)
     model = solver.model()
-    return Solution("sat", {str(variable): model[variable].as_long() for variable in model})
+    values = {str(variable): model[variable] for variable in model}
+    integers = {name: value.as_long() for name, value in values.items() if z3.is_int_value(value)}
+    return Solution("sat", integers, units)

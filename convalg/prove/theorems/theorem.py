@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from typing import Any, Protocol, runtime_checkable
 
 from convalg.operators.tree import Operator
-from convalg.prove.certificates import Evidence, commented
+from convalg.prove.certificates import Evidence, comments
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.nonlinear import Formulas, Obligation
 from convalg.prove.equality import Ranges, decide, domain_of
@@ -94,18 +94,19 @@ class PartClaim:
     part: FormulaPart
 
     @property
-    def sentence(self) -> str:
-        """The claim as text."""
-        return self.part.claim
+    def stated(self) -> str:
+        """The claim with the theorem that it is a part of."""
+        claim = f"part {self.number} of the theorem {self.theorem}: {self.part.claim}"
+        return f"{claim} for {self.part.domain}"
 
     def obligations(self) -> list[Obligation]:
         """Return the obligations of a proof."""
-        return commented(self.part.formulas(), self.sentence, self.part.domain)
+        return list(self.part.formulas().obligations(comments(self.stated)))
 
     def manifest(self) -> dict[str, Any]:
         """Return the claim for the manifest of a certificate."""
         return {
-            "claim": self.sentence,
+            "claim": self.part.claim,
             "scope": str(self.part.domain),
             "theorem": self.theorem,
             "part": self.number,
