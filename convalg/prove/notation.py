@@ -19,7 +19,7 @@ from convalg.conventions import PADDING_WORDS
 from convalg.errors import ArgumentError, ConvalgError, KindError
 from convalg.faces.text import one_line
 from convalg.geometry import Geometry
-from convalg.kernels import NAMES, SymbolicKernel
+from convalg.kernels import NAMES, SymbolicKernel, kernel
 from convalg.operators.leaves import (
     Adjoint,
     Convolution,
@@ -212,6 +212,14 @@ def _leaf(leaf: Operator) -> str:
     raise KindError(f"{leaf!r} cannot be written as an expression")
 
 
+def _small_kernel(*shape: Size, name: str = "w") -> Array | SymbolicKernel:
+    """Return a kernel, if it has no more weights than an expression may have."""
+    count = size_product(shape)
+    if not is_symbolic(count) and count > MOST_ENTRIES:
+        raise ArgumentError(f"a kernel of {count} weights is too large for an expression")
+    return kernel(*shape, name=name)
+
+
 def _symbol(name: str) -> sympy.Symbol:
     import sympy
 
@@ -250,6 +258,7 @@ def _made_sparse(
 _EXACT: Makers = {
     "axis": Axis,
     "geometry": _made_geometry,
+    "kernel": _small_kernel,
     "layer": lambda geometry, weights: Convolution(geometry, _values(weights)),
     "matrix": lambda values, before, after: Matrix(as_kernel(values), before, after),
     "patches": lambda geometry, values, is_transposed: Patches(

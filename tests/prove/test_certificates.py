@@ -101,14 +101,18 @@ def test_a_theorem_has_the_claims_of_its_parts(tmp_path: Path) -> None:
 def test_what_is_unknown_has_none(tmp_path: Path) -> None:
     twice = ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T
     verdict = ca.prove.equal(twice, n * ca.identity(1))
-    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators, or about"):
+    with pytest.raises(
+        ArgumentError, match="only a proved or refuted claim about operators, or about"
+    ):
         verdict.certificate(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
 def test_a_verdict_about_a_function_has_none(tmp_path: Path) -> None:
     verdict = ca.prove.linear(lambda x: 2 * x, 3)
-    with pytest.raises(ArgumentError, match="only a proved or refuted claim about operators, or about"):
+    with pytest.raises(
+        ArgumentError, match="only a proved or refuted claim about operators, or about"
+    ):
         verdict.certificate(tmp_path / "none")
 
 

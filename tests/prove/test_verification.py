@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forged
 import pytest
 
 import convalg as ca
 from convalg.errors import ArgumentError, FileError, KindError
 from convalg.prove import solvers, verification
-from convalg.prove.certificates import Claimed, Linear, digest, file_name
+from convalg.prove.certificates import Claimed
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.equality import domain_of
 
@@ -44,14 +44,6 @@ def refuted(tmp_path: Path) -> Path:
     return ca.prove.equal(A, FLIPPED).certificate(tmp_path / "refuted")
 
 
-def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the manifest."""
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
-
-
 def fails(folder: Path, words: str) -> None:
     """The certificate fails for a reason."""
     found = ca.prove.verify(folder)
@@ -59,28 +51,6 @@ def fails(folder: Path, words: str) -> None:
     assert not found
     assert any(words in problem for problem in found.problems), found.problems
     assert found.explain().endswith("Failed.")
-
-
-def forged(folder: Path, claims: list[Any]) -> None:
-    """Write the certificate of claims, whether or not they are true."""
-    for path in folder.glob("*.smt2"):
-        path.unlink()
-    entries = []
-    for number, claim in enumerate(claims):
-        entry = claim.manifest() | {"obligations": []}
-        for obligation in claim.obligations():
-            name = file_name(number, obligation)
-            (folder / name).write_text(obligation.text)
-            entry["obligations"].append(
-                {
-                    "file": name,
-                    "sentence": obligation.sentence,
-                    "expected": obligation.expected,
-                    "sha256": digest(obligation.text),
-                }
-            )
-        entries.append(entry)
-    edit(folder, lambda manifest: manifest.update(claims=entries))
 
 
 def test_a_certificate_is_confirmed(written: Path) -> None:
@@ -177,7 +147,7 @@ def test_every_certificate_is_confirmed_by_two_solvers(theorem: Any, tmp_path: P
 
 def test_forged_words_are_not_what_is_confirmed(copy: Path) -> None:
     """The claim that is printed comes from the expressions."""
-    edit(copy, lambda manifest: manifest.update(claim="every layer is the identity"))
+    forged.edit(copy, lambda manifest: manifest.update(claim="every layer is the identity"))
     found = ca.prove.verify(copy)
     assert "correlation(n, kernel(K), stride=s) = (downsample(n - K + 1, s) @" in found.claim
     assert "identity" not in found.claim
@@ -201,7 +171,7 @@ def test_a_forged_obligation_with_a_right_sum_fails(copy: Path) -> None:
             if entry["file"] == SHAPES:
                 entry["sha256"] = hashlib.sha256(text.encode()).hexdigest()
 
-    edit(copy, forge)
+    forged.edit(copy, forge)
     fails(copy, "the manifest does not state the obligation of this claim")
 
 
@@ -211,7 +181,7 @@ def test_a_missing_file_fails(copy: Path) -> None:
 
 
 def test_a_missing_obligation_fails(copy: Path) -> None:
-    edit(copy, lambda manifest: manifest["claims"][0]["obligations"].pop())
+    forged.edit(copy, lambda manifest: manifest["claims"][0]["obligations"].pop())
     fails(copy, "the manifest lists another number")
 
 
@@ -221,12 +191,12 @@ def test_an_unexpected_file_fails(copy: Path) -> None:
 
 
 def test_no_claims_fail(copy: Path) -> None:
-    edit(copy, lambda manifest: manifest.update(claims=[]))
+    forged.edit(copy, lambda manifest: manifest.update(claims=[]))
     fails(copy, "it must have between 1 and 1000 claims")
 
 
 def test_another_claim_fails(copy: Path) -> None:
-    edit(
+    forged.edit(
         copy,
         lambda manifest: manifest["claims"][0].update(first="correlation(n, kernel(K), stride=2)"),
     )
@@ -234,14 +204,14 @@ def test_another_claim_fails(copy: Path) -> None:
 
 
 def test_another_scope_fails(copy: Path) -> None:
-    edit(copy, lambda manifest: manifest["claims"][0].update(scope="all n"))
+    forged.edit(copy, lambda manifest: manifest["claims"][0].update(scope="all n"))
     fails(copy, "scope of claim 0 is 'all n', not")
 
 
 def test_a_false_claim_with_its_own_obligations_fails(copy: Path) -> None:
     """Everything is made for the false claim, but the answers are not as expected."""
     sentence = json.loads((copy / "manifest.json").read_text())["claims"][0]["claim"]
-    forged(copy, [Claimed(sentence, A, FLIPPED, domain_of(A, FLIPPED))])
+    forged.write(copy, [Claimed(sentence, A, FLIPPED, domain_of(A, FLIPPED))])
     fails(copy, "z3 answers 'sat' instead of 'unsat'")
 
 
@@ -255,7 +225,7 @@ def test_solvers_that_disagree_fail(copy: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_counterexample_that_is_none_fails(refuted: Path) -> None:
-    edit(refuted, lambda manifest: manifest["counterexample"].update(row=[0], column=[1]))
+    forged.edit(refuted, lambda manifest: manifest["counterexample"].update(row=[0], column=[1]))
     found = ca.prove.verify(refuted)
     assert found.status == "failed"
 
@@ -273,7 +243,7 @@ def test_a_counterexample_that_is_none_fails(refuted: Path) -> None:
     ],
 )
 def test_forged_counterexamples_fail(refuted: Path, change: dict[str, Any], words: str) -> None:
-    edit(refuted, lambda manifest: manifest["counterexample"].update(change))
+    forged.edit(refuted, lambda manifest: manifest["counterexample"].update(change))
     fails(refuted, words)
 
 
@@ -291,7 +261,7 @@ def test_forged_counterexamples_fail(refuted: Path, change: dict[str, Any], word
 )
 def test_forged_theorems_fail(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     folder = ca.theorems["relationship-1"].prove().certificate(tmp_path / "sizes")
-    edit(folder, lambda manifest: manifest["claims"][0].update(change))
+    forged.edit(folder, lambda manifest: manifest["claims"][0].update(change))
     fails(folder, words)
 
 
@@ -328,14 +298,16 @@ def test_bad_manifests_fail(tmp_path: Path, text: str, words: str) -> None:
 
 @pytest.mark.parametrize("text", ["identity(n//0)", "diagonal([1]*100000)", "kernel(3000)"])
 def test_claims_that_cannot_be_read_fail(copy: Path, text: str) -> None:
-    edit(copy, lambda manifest: manifest["claims"][0].update(first=text, second=text))
+    forged.edit(copy, lambda manifest: manifest["claims"][0].update(first=text, second=text))
     fails(copy, "")
 
 
 def test_claims_that_cannot_be_written_fail(copy: Path) -> None:
     text = f"diagonal({[1] * 1001})"
     scope = str(Domain.of(ca.diagonal([1] * 1001)))
-    edit(copy, lambda manifest: manifest["claims"][0].update(first=text, second=text, scope=scope))
+    forged.edit(
+        copy, lambda manifest: manifest["claims"][0].update(first=text, second=text, scope=scope)
+    )
     fails(copy, "an array of 1001 entries is too large for an expression")
 
 

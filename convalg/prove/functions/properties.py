@@ -13,6 +13,7 @@ from convalg.arrays import Array
 from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
 from convalg.operators.tree import Map, Operator
+from convalg.prove.certificates import Linear
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.polynomials import Generator, Polynomial, UntraceableError
 from convalg.prove.functions.frames import Function
@@ -58,10 +59,12 @@ def linear(f: Function, in_shape: object = None) -> Verdict:
                 "each output is a sum over triples (row, column, weight) that do not depend on x"
             )
             scope = str(Domain.of(f))
-            return Verdict("proved", f"{f!r} is linear", scope, method)
+            evidence = (Linear(f),)
+            return Verdict("proved", f"{f!r} is linear", scope, method, evidence=evidence)
         x = unknowns(f.in_shape, "x")
         y = _applied(_lifted(f), x)
-        return _linear_polynomials(f, x, y, claim, f"inputs of shape {f.in_shape}")
+        verdict = _linear_polynomials(f, x, y, claim, f"inputs of shape {f.in_shape}")
+        return replace(verdict, evidence=(Linear(f),) if verdict else ())
     if isinstance(f, Map) and in_shape is None:
         in_shape = f.in_shape
     elif in_shape is None:
