@@ -16,7 +16,7 @@ from convalg.faces.latex import expression
 from convalg.operators.leaves import Convolution
 from convalg.prove.decisions import nonlinear
 from convalg.prove.decisions.domain import Domain
-from convalg.prove.decisions.nonlinear import Formulas
+from convalg.prove.decisions.nonlinear import Formulas, Statement
 from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
 from convalg.prove.derivations.indices import shape_latex, size_latex
 from convalg.prove.theorems.formulas import COMMA_QUAD, operator_latex
@@ -185,22 +185,62 @@ class NonZeros:
         yield conjunction([entry, negation(disjunction(claimed))])
         yield conjunction([disjunction(claimed), negation(entry)])
 
-    def decide(self) -> Verdict:
-        """Compare the two sets of pairs, then the sum of the lengths with the count."""
+    def _sums(self) -> list[tuple[Any, Any, Any, Any]]:
+        """Return, for each run, its first tap, its end, its length at t and its sum up to t.
+
+        The sum up to t is the sum of the lengths at the taps before t as a polynomial in t.
+        """
         import sympy
 
+        t, u = sizes("t u")
+        ends = [0, *(end for end, _, _ in self.runs)]
+        return [
+            (low, high, length(t), sympy.summation(length(u), (u, low, t - 1)))
+            for (low, high), (_, _, length) in zip(pairwise(ends), self.runs, strict=True)
+        ]
+
+    @property
+    def _total(self) -> Any:
+        """The sum of the lengths of all runs."""
+        (t,) = sizes("t")
+        return sum(upto.subs(t, high) for _, high, _, upto in self._sums())
+
+    def _miscounts(self, script: Script) -> Iterator[Statement]:
+        """Yield the statements that the sum of the lengths is not the count.
+
+        A sum S(t) of the lengths at the taps before t is defined by S(low) = 0 and
+        S(t + 1) = S(t) + length(t).
+        """
+        (t,) = sizes("t")
+        for number, (low, _, length, upto) in enumerate(self._sums()):
+            steps = [
+                (f"the sum of run {number} is 0 at its first tap", upto.subs(t, low), 0),
+                (
+                    f"each tap of run {number} adds its length to the sum",
+                    upto.subs(t, t + 1),
+                    upto + length,
+                ),
+            ]
+            for sentence, left, right in steps:
+                yield Statement(sentence, _different(script, left, right))
+        yield Statement(
+            "the sum of all runs is the count", _different(script, self._total, self.count)
+        )
+
+    def formulas(self) -> Formulas:
+        """Return the formulas of the claim: the two sets of pairs, then the sum of the lengths."""
+        return nonlinear.statement_formulas(
+            self.domain, lambda script: [*self._differences(script), *self._miscounts(script)]
+        )
+
+    def decide(self) -> Verdict:
+        """Compare the two sets of pairs, then the sum of the lengths with the count."""
         formulas = nonlinear.statement_formulas(self.domain, self._differences)
         verdict = decided(self.claim, self.domain, formulas, self._miscounted)
         if not verdict:
             return verdict
-        (t,) = sizes("t")
-        ends = [0, *(end for end, _, _ in self.runs)]
-        total = sum(
-            sympy.summation(length(t), (t, low, high - 1))
-            for (low, high), (_, _, length) in zip(pairwise(ends), self.runs, strict=True)
-        )
         method = f"{verdict.method}; then the sum of the lengths as an exact identity"
-        return same(self.claim, [(total, self.count)], self.domain, method)
+        return same(self.claim, [(self._total, self.count)], self.domain, method)
 
     def _miscounted(self, chosen: dict[str, int]) -> Counterexample:
         """Return the counterexample at given sizes."""
@@ -327,6 +367,19 @@ def count_latex(value: Size) -> str:
     texts = [f"({count_latex(f)})" if f.is_Add else size_latex(f) for f in factors if f != 1]
     above = " ".join(texts if factor.p == 1 and texts else [str(factor.p), *texts])
     return above if factor.q == 1 else f"\\frac{{{above}}}{{{factor.q}}}"
+
+
+def _different(script: Script, first: Size, second: Size) -> str:
+    """Return the statement that two polynomials with rational coefficients differ.
+
+    Both are multiplied by the denominators of their coefficients.
+    """
+    import sympy
+
+    sides = [sympy.expand(side) for side in (first, second)]
+    common = sympy.ilcm(*(sympy.fraction(sympy.together(side))[1] for side in sides), 1)
+    left, right = (script.as_written(sympy.expand(common * side)) for side in sides)
+    return f"(not (= {left} {right}))"
 
 
 def identities(domain: Domain, pairs: list[tuple[Size, Size]]) -> Formulas:
