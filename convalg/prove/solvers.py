@@ -11,7 +11,7 @@ from convalg.prove.decisions.smtlib import Answer, solve
 
 UNITS_OF_ONE = {"z3": UNITS * BUDGET, "cvc5": 300_000}
 """The resource units that one obligation may use, by solver."""
-UNITS_OF_ALL = {"z3": 10 * UNITS * BUDGET, "cvc5": 10_000_000}
+UNITS_OF_ALL = {"z3": 2 * UNITS * BUDGET, "cvc5": 10_000_000}
 """The resource units that all obligations of a certificate may use, by solver."""
 
 

@@ -11,14 +11,16 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.errors import KindError
-from convalg.faces.exact import exact_rows
 from convalg.operators.tree import Map, Operator
 from convalg.prove.certificates import Linear
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.polynomials import Generator, Polynomial, UntraceableError
+from convalg.prove.functions.expected import applied, gradients, has_kernel, lifted, outputs
 from convalg.prove.functions.frames import Function
-from convalg.prove.functions.outputs import gradients, one_output
+from convalg.prove.functions.outputs import gradients as gradient_outputs
+from convalg.prove.functions.outputs import one_output
 from convalg.prove.functions.trace import Trace, arity, trace, unknowns
+from convalg.prove.functions.traced import Traced
 from convalg.prove.functions.trials import Trials, differ, first_gap
 from convalg.prove.verdict import Counterexample, Verdict
 from convalg.size import as_shape, size_product
@@ -62,7 +64,7 @@ def linear(f: Function, in_shape: object = None) -> Verdict:
             evidence = (Linear(f),)
             return Verdict("proved", f"{f!r} is linear", scope, method, evidence=evidence)
         x = unknowns(f.in_shape, "x")
-        y = _applied(_lifted(f), x)
+        y = applied(lifted(f), x)
         verdict = _linear_polynomials(f, x, y, claim, f"inputs of shape {f.in_shape}")
         return replace(verdict, evidence=(Linear(f),) if verdict else ())
     if isinstance(f, Map) and in_shape is None:
@@ -79,7 +81,8 @@ def linear(f: Function, in_shape: object = None) -> Verdict:
         traced = trace(f, [x], one_output(None))
     except UntraceableError as error:
         return _linear_by_numbers(f, x, claim, f"{scope}; {EXACT}", error)
-    return _linear_polynomials(f, x, traced.outputs["y"], claim, _scope(scope, traced))
+    verdict = _linear_polynomials(f, x, traced.outputs["y"], claim, _scope(scope, traced))
+    return replace(verdict, evidence=(Traced("linear", None, {"x": x}, traced.outputs),))
 
 
 def _scope(shapes: str, traced: Trace) -> str:
@@ -217,15 +220,15 @@ def implements(f: Function, operator: Operator) -> Verdict:
     Proved for inputs of shape (4,) and kernels of shape (2,); over exact numbers
     """
     _need_concrete(operator, "implements")
-    count = arity(f, (2, 1) if _has_kernel(operator) else (1,), "f(x) or f(x, w)")
+    count = arity(f, (2, 1) if has_kernel(operator) else (1,), "f(x) or f(x, w)")
     weights = [unknowns(operator.kernel.shape, "w")] if count == 2 else []
     x = unknowns(operator.in_shape, "x")
     claim, scope = f"f implements {operator!r}", f"inputs of shape {operator.in_shape}"
+    inputs = {"x": x} | ({"w": weights[0]} if weights else {})
     if weights:
         scope += f" and kernels of shape {weights[0].shape}"
-        operator = operator.refill(weights[0])
-    expected = _applied(operator, x)
-    return _Comparison(f, [x, *weights], {"y": expected}, claim, scope).verdict()
+    evidence = Traced("implements", operator, inputs, {})
+    return _Comparison(f, outputs(operator, inputs), evidence, claim, scope).verdict()
 
 
 def gradient(backward: Function, operator: Operator) -> Verdict:
@@ -255,37 +258,20 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
     True
     """
     _need_concrete(operator, "gradient")
-    allowed = (3, 2, 1) if _has_kernel(operator) else (2, 1)
+    allowed = (3, 2, 1) if has_kernel(operator) else (2, 1)
     count = arity(backward, allowed, "backward(x, w, g), backward(x, g) or backward(g)")
     x, g = unknowns(operator.in_shape, "x"), unknowns(operator.out_shape, "g")
-    inputs = [g] if count == 1 else [x, g]
+    inputs = {"g": g} if count == 1 else {"x": x, "g": g}
     scope = f"inputs of shape {operator.in_shape}"
     if count == 3:
         weights = unknowns(operator.kernel.shape, "w")
-        operator, inputs = operator.refill(weights), [x, weights, g]
+        inputs = {"x": x, "w": weights, "g": g}
         scope += f" and kernels of shape {weights.shape}"
-    else:
-        operator = _lifted(operator)
-    expected = {"dx": _applied(operator.T, g)}
-    if _has_kernel(operator):
-        expected["dw"] = operator.kernel_gradient(x, g)
-        expected["db"] = _bias_gradient(operator, g)
+    expected = gradients(operator, {"x": x, **inputs})
+    evidence = Traced("gradient", operator, inputs, {})
     return _Comparison(
-        backward, inputs, expected, "the backward pass is the gradient", scope
+        backward, expected, evidence, "the backward pass is the gradient", scope
     ).verdict()
-
-
-def _bias_gradient(operator: Operator, g: Array) -> Array:
-    """Return the sum of g over the positions of each output channel, or over all of g."""
-    from convalg.operators.gradients import only_convolution
-
-    geometry = only_convolution(operator).geometry
-    channels = len(geometry.kernel_shape) > len(geometry.axes)
-    rows = g.reshape(g.shape[0], -1) if channels and g.ndim > 1 else g.reshape(1, -1)
-    sums = np.empty(len(rows), dtype=object)
-    for channel, row in enumerate(rows):
-        sums[channel] = sum(row, start=Polynomial({}))
-    return sums if channels else sums.reshape(())
 
 
 def _need_concrete(operator: object, name: str) -> None:
@@ -296,48 +282,21 @@ def _need_concrete(operator: object, name: str) -> None:
         )
 
 
-def _has_kernel(operator: Operator) -> bool:
-    from convalg.operators.gradients import convolutions
-
-    return len(convolutions(operator)) == 1
-
-
-def _applied(operator: Operator, x: Array) -> Array:
-    """Return A x for an array of polynomials, with the exact weights of A."""
-    flat, nothing = x.ravel(), Polynomial({})
-    rows = exact_rows(operator, Polynomial.of)
-    outputs = np.empty(len(rows), dtype=object)
-    for row, line in enumerate(rows):
-        total = nothing
-        for column, value in line.items():
-            total = total + value * flat[column]
-        outputs[row] = total
-    return outputs.reshape(operator.out_shape)
-
-
-def _lifted(operator: Operator) -> Operator:
-    """Return the operator with its weights as polynomials: floats are read as fractions."""
-    if not _has_kernel(operator):
-        return operator
-    # Factors and fixed matrices are unchanged: polynomials can be multiplied by their numbers.
-    return operator.refill(np.frompyfunc(Polynomial.of, 1, 1)(operator.kernel.astype(object)))
-
-
 class _Comparison:
     """Compares a user function with the polynomials that it should return, by output name."""
 
     def __init__(
         self,
         f: Function,
-        inputs: list[Array],
         expected: dict[str, Array],
+        evidence: Traced,
         claim: str,
         scope: str,
     ) -> None:
-        self.f, self.inputs, self.claim, self.scope = f, inputs, claim, scope
-        self.expected = {name: _as_polynomials(array) for name, array in expected.items()}
+        self.f, self.expected, self.claim, self.scope = f, expected, claim, scope
+        self.evidence, self.inputs = evidence, list(evidence.inputs.values())
         shapes = {name: array.shape for name, array in expected.items()}
-        self.pick = one_output(shapes["y"]) if "y" in shapes else gradients(shapes)
+        self.pick = one_output(shapes["y"]) if "y" in shapes else gradient_outputs(shapes)
 
     def verdict(self) -> Verdict:
         """Decide whether f returns these polynomials on symbols."""
@@ -345,6 +304,11 @@ class _Comparison:
             traced = trace(self.f, self.inputs, self.pick)
         except UntraceableError as error:
             return self._by_numbers(error)
+        verdict = self._of(traced)
+        return replace(verdict, evidence=(replace(self.evidence, outputs=traced.outputs),))
+
+    def _of(self, traced: Trace) -> Verdict:
+        """Compare the traced polynomials with the expected ones."""
         scope = _scope(self.scope, traced)
         if "db" in traced.outputs:
             scope += "; db is the sum of g over the positions"
@@ -484,13 +448,6 @@ class _Comparison:
             return output.reshape(shape)[index], actual
 
         return evaluate
-
-
-def _as_polynomials(array: Array) -> Array:
-    polynomials = np.empty(np.shape(array), dtype=object)
-    for index, value in np.ndenumerate(np.asarray(array, dtype=object)):
-        polynomials[index] = Polynomial.of(value)
-    return polynomials
 
 
 def _values(inputs: list[Array], numbers: list[Array]) -> dict[Generator, Any]:
