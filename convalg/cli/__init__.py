@@ -263,6 +263,13 @@ def prove(
             "other programs can check, and a manifest. `convalg verify FOLDER` checks it.",
         ),
     ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            help="Number of processes that share the theorems of the catalogue; -1 starts one per "
+            "core."
+        ),
+    ] = -1,
 ) -> None:
     """Prove all theorems of the catalogue, one theorem, or that two operators are equal.
 
@@ -289,7 +296,7 @@ def prove(
     else:
         from convalg.cli.theorems import prove_catalogue
 
-        proved = prove_catalogue()
+        proved = prove_catalogue(jobs)
     if not proved:
         raise typer.Exit(REFUTED)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -25,24 +23,29 @@ METHODS = {
 """The short names of methods in the table; other methods follow from a definition."""
 
 
-def prove_catalogue() -> bool:
-    """Prove all theorems, print a table for each chapter, and return whether all are proved."""
+def prove_catalogue(jobs: int) -> bool:
+    """Prove all theorems, print a table for each chapter, and return whether all are proved.
+
+    Args:
+        jobs: the number of processes that share the theorems; -1 for one per core.
+    """
     console, errors = Console(), Console(stderr=True)
-    chapters = theorems.chapters()
     proved, total = 0, len(theorems)
+    proofs = theorems.proofs(jobs=jobs)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("Proving", total=total)
-        for number, (chapter, members) in enumerate(chapters.items(), 1):
-            table = _table()
-            for theorem in members:
-                start = time.perf_counter()
-                verdict = theorem.prove()
-                spent = f"{1000 * (time.perf_counter() - start):.0f} ms"
-                proved += bool(verdict)
-                table.add_row(*_cells(theorem, verdict, spent))
-                progress.advance(task)
-            console.print(Text(f"\n{number}. {chapter}", style="bold"))
-            console.print(table)
+        rows: dict[str, list[list[Text]]] = {}
+        for theorem, verdict, seconds in proofs:
+            proved += bool(verdict)
+            cells = _cells(theorem, verdict, f"{1000 * seconds:.0f} ms")
+            rows.setdefault(theorem.chapter, []).append(cells)
+            progress.advance(task)
+    for number, chapter in enumerate(theorems.chapters(), 1):
+        table = _table()
+        for cells in rows[chapter]:
+            table.add_row(*cells)
+        console.print(Text(f"\n{number}. {chapter}", style="bold"))
+        console.print(table)
     console.print(Text(f"{proved} of {total} theorems proved"))
     return proved == total
 

@@ -27,7 +27,7 @@ def test_the_catalogue_is_proved(
     few = {name: ca.theorems[name] for name in names}
     monkeypatch.setattr(catalogue, "_all", lambda: few)
     monkeypatch.setenv("COLUMNS", str(columns))
-    code, out, _ = run(capsys)
+    code, out, _ = run(capsys, "--jobs", "1")
     assert code == 0
     assert "5 of 5 theorems proved" in out
     assert "\\" not in out

@@ -98,8 +98,19 @@ class Catalogue:
         Returns:
             A list of tuples (theorem, verdict, time of the proof in seconds), in order.
         """
+        return list(self.proofs(jobs=jobs))
+
+    def proofs(self, *, jobs: int | None = None) -> Iterator[tuple[Theorem, Verdict, float]]:
+        """Yield what `prove` returns, each theorem as soon as it and those before it are proved.
+
+        >>> import convalg as ca
+        >>> theorem, verdict, seconds = next(ca.theorems.proofs())
+        >>> theorem.name, bool(verdict), seconds > 0
+        ('linearity', True, True)
+        """
         results = each(_timed, list(_all()), jobs)
-        return [(theorem, *proved) for theorem, proved in zip(self, results, strict=True)]
+        for theorem, proved in zip(self, results, strict=True):
+            yield (theorem, *proved)
 
 
 def _timed(name: str) -> tuple[Verdict, float]:
