@@ -14,7 +14,8 @@ import operator as arithmetic
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from convalg.axis import BOUNDARIES
 from convalg.conventions import PADDING_WORDS
@@ -29,6 +30,9 @@ from convalg.operators.sampling import downsample, upsample
 from convalg.operators.shifts import flip_axes, shift
 from convalg.operators.tree import Operator
 from convalg.size import is_symbolic, sizes
+
+if TYPE_CHECKING:
+    import sympy
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -90,6 +94,8 @@ _ATTRIBUTES = ("T", "kernel", "in_shape", "out_shape")
 _METHODS = ("kron", "by_kernel", "simplify", "swapaxes")
 LONGEST = 2000
 LARGEST = 10**6
+MOST_TERMS = 200
+"""The number of terms that a size may have when its products are multiplied out."""
 
 
 def parse(text: str, *, makers: Makers = MAKERS, longest: int = LONGEST) -> Operator:
@@ -143,7 +149,7 @@ class _Reader:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self.value(operand)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                return _BINARY[type(op)](self.value(left), self.value(right))
+                return _short(_BINARY[type(op)](self.value(left), self.value(right)))
             case ast.Attribute(value=inner, attr=name) if name in _ATTRIBUTES:
                 return getattr(_operator(self.value(inner), name), name)
             case ast.Subscript(value=inner, slice=ast.Constant(value=int(axis))):
@@ -186,6 +192,29 @@ class _Reader:
             f"{ast.unparse(node.func)!r} is not a function of expressions; use one of "
             f"{', '.join(sorted(self.makers))}"
         )
+
+
+def _short(value: Any) -> Any:
+    """Return a value, unless it is a size with more terms than `MOST_TERMS` when multiplied out."""
+    if is_symbolic(value) and _term_count(value) > MOST_TERMS:
+        raise ArgumentError(
+            f"a size in the expression has more than {MOST_TERMS} terms when it is multiplied out: "
+            f"use a symbol for a part of it"
+        )
+    return value
+
+
+def _term_count(value: sympy.Basic) -> int:
+    import sympy
+
+    match value:
+        case sympy.Add():
+            return sum(map(_term_count, value.args))
+        case sympy.Mul():
+            return prod(map(_term_count, value.args))
+        case sympy.Pow() if value.exp.is_Integer:
+            return _term_count(value.base) ** abs(int(value.exp))
+    return 1
 
 
 def _operator(value: object, name: str) -> Any:

@@ -70,3 +70,11 @@ REFUSED = {
 def test_text_is_refused(text: str) -> None:
     with pytest.raises(ConvalgError, match=REFUSED[text]):
         parse(text)
+
+
+def test_sizes_that_cannot_be_multiplied_out_are_refused() -> None:
+    """A product of 18 sums has 262144 terms."""
+    size = "*".join(f"(n + a{k})" for k in range(18))
+    with pytest.raises(ArgumentError, match="more than 200 terms when it is multiplied out"):
+        parse(f"identity({size})")
+    assert parse("identity((n + a)*(n + b)*(n + c))").in_shape[0].is_Mul

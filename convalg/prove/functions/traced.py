@@ -6,6 +6,7 @@ function computes these polynomials is not checked by a certificate, which says 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ ARGUMENTS = {
     "linear": [["x"]],
 }
 """The arguments that the function of each kind of claim may have."""
+_NUMBER = re.compile(r"-?[0-9]{1,1000}(/[1-9][0-9]{0,999})?")
 OUTPUTS = {"implements": {"y"}, "gradient": {"dx", "dw", "db"}, "linear": {"y"}}
 """The names of the outputs of each kind of claim."""
 
@@ -201,11 +203,13 @@ class Traced:
         return named | {generator: generator[0] for generator in others}
 
     def failure(self, counterexample: Counterexample) -> dict[str, Any]:
-        """Return a counterexample for the manifest: the output and the entry that differ."""
-        row = counterexample.row_index
+        """Return a counterexample for the manifest: the output and the entry that differ.
+
+        Raises: ArgumentError for an output that depends on an argument that the function lacks.
+        """
+        row, wanted = counterexample.row_index, self._wanted()
         name = counterexample.inputs.get("output", "y")
         if row is None:
-            wanted = self._wanted()
             name = next(n for n, held in self.outputs.items() if held.shape != wanted[n].shape)
         return {"output": name, "row": None if row is None else list(row)}
 
@@ -331,5 +335,9 @@ def _read_polynomial(terms: object, named: dict[str, Generator]) -> Polynomial:
         if not isinstance(term, list) or len(term) != 2 or not isinstance(term[1], list):
             raise KindError(f"a term must have a coefficient and variables, not {shown(term)}")
         monomial = tuple(sorted(named.get(name) or _read_symbol(_text(name)) for name in term[1]))
-        read[monomial] = Fraction(_text(term[0]))
+        if not _NUMBER.fullmatch(_text(term[0])):
+            raise ArgumentError(
+                f"a coefficient must be a fraction such as -1/2, not {shown(term[0])}"
+            )
+        read[monomial] = Fraction(term[0])
     return Polynomial(read)
