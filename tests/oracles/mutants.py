@@ -167,13 +167,13 @@ def _doubled(leaf: Any, position: int) -> ca.Operator:
 def outcome(sides: brute.Sides, ranges: Any = None) -> str:
     """The verdict on a mutant, held against brute force: a false one fails here.
 
-    A counterexample is real, replays, and is the smallest. What is proved is equal at all small
+    A counterexample is real, replays, and is the smallest unless the verdict says so. What is proved is equal at all small
     sizes, and so no mutant after all.
     """
     verdict = decide(*sides, claim="a mutant", ranges=ranges, budget=BUDGET)
     if verdict.status == "refuted":
         brute.check_refuted(sides, verdict)
-        return "refuted"
+        return "refuted, not smallest" if brute.NOT_SMALLEST in verdict.method else "refuted"
     names = brute.symbols_of(sides)
     if names:
         largest = brute.LARGEST_BY_COUNT.get(len(names), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import convalg as ca
-from convalg.errors import ConvalgError
+from convalg.errors import ArgumentError, ConvalgError
 from convalg.prove.expressions import parse
 
 UNDERSTOOD = {
