@@ -264,11 +264,7 @@ def prove(
         ),
     ] = None,
     jobs: Annotated[
-        int,
-        typer.Option(
-            help="Number of processes that share the theorems of the catalogue; -1 starts one per "
-            "core."
-        ),
+        int, typer.Option(help="Number of processes for the catalogue; -1 starts one per core.")
     ] = -1,
 ) -> None:
     """Prove all theorems of the catalogue, one theorem, or that two operators are equal.
@@ -280,7 +276,9 @@ def prove(
             raise ArgumentError(
                 f"--equal {equal} cannot be combined with NAME or --latex: use --equal alone"
             )
-        proved = _prove_equal(*equal, certificate=certificate)
+        from convalg.cli.theorems import equality_text
+
+        proved = _is_proved(*equality_text(*equal), certificate)
     elif name is not None:
         from convalg.cli.theorems import theorem_text
 
@@ -299,14 +297,6 @@ def prove(
         proved = prove_catalogue(jobs)
     if not proved:
         raise typer.Exit(REFUTED)
-
-
-def _prove_equal(first: str, second: str, *, certificate: Path | None) -> bool:
-    from convalg.prove.equality import equal
-    from convalg.prove.expressions import parse
-
-    verdict = equal(parse(first), parse(second))
-    return _is_proved(verdict, verdict.explain(), certificate)
 
 
 def _is_proved(verdict: Verdict, text: str, folder: Path | None) -> bool:

@@ -8,6 +8,8 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from convalg.prove.equality import equal
+from convalg.prove.expressions import parse
 from convalg.prove.theorems.catalogue import theorems
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import Verdict
@@ -72,6 +74,12 @@ def _short(method: str) -> str:
     names = [part.partition(":")[0].partition(",")[0].strip() for part in method.split("; ")]
     known = [METHODS[name] for name in names if name in METHODS]
     return ", ".join(dict.fromkeys(known)) or "definition"
+
+
+def equality_text(first: str, second: str) -> tuple[Verdict, str]:
+    """Return the verdict on the equality of two operators that are given as text, and its lines."""
+    verdict = equal(parse(first), parse(second))
+    return verdict, verdict.explain()
 
 
 def theorem_text(name: str, *, latex: bool) -> tuple[Verdict, str]:

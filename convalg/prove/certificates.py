@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -28,7 +28,7 @@ from convalg.prove import notation
 from convalg.prove.comparison import counterexample, entry_bound
 from convalg.prove.decisions import identities, nonlinear
 from convalg.prove.decisions.domain import Domain
-from convalg.prove.decisions.nonlinear import Obligation, Statement
+from convalg.prove.decisions.nonlinear import Contradiction, Obligation
 from convalg.prove.decisions.polynomials import Polynomial
 from convalg.prove.decisions.smtlib import Script, conjunction
 from convalg.prove.solvers import Solvers, ask_z3
@@ -75,7 +75,7 @@ class Refutable(Evidence, Protocol):
     def failure(self, counterexample: Counterexample) -> dict[str, Any]:
         """Return a counterexample for the manifest."""
 
-    def replayed(self, stated: dict[str, Any]) -> tuple[str, str]:
+    def replayed(self, stated: Mapping[str, object]) -> tuple[str, str]:
         """Return where the claim fails at a counterexample of a manifest, as text, and a problem.
 
         The problem is "" where the claim fails there.
@@ -186,7 +186,7 @@ class Claimed:
             "actual": str(counterexample.actual),
         }
 
-    def replayed(self, stated: dict[str, Any]) -> tuple[str, str]:
+    def replayed(self, stated: Mapping[str, object]) -> tuple[str, str]:
         """Return where the claim fails at a counterexample of a manifest, as text, and a problem.
 
         Raises: ArgumentError for values that are not of the required form.
@@ -277,10 +277,10 @@ def comments(stated: str) -> list[str]:
     return [f"claim: {terminal(' '.join(stated.split()))}"]
 
 
-def _where(numbers: dict[sympy.Symbol, int], at: str, script: Script) -> list[Statement]:
+def _where(numbers: dict[sympy.Symbol, int], at: str, script: Script) -> list[Contradiction]:
     """Return the statement that some symbols have given values."""
     values = conjunction(script.equal(symbol, value) for symbol, value in numbers.items())
-    return [Statement(f"the domain has no sizes with {at}", values)]
+    return [Contradiction(f"the domain has no sizes with {at}", values)]
 
 
 def _listed(index: tuple[int, ...] | None) -> list[int] | None:

@@ -194,7 +194,7 @@ class _Reader:
         )
 
 
-def _short(value: Any) -> Any:
+def _short(value: object) -> object:
     """Return a value, unless it is a size with more terms than `MOST_TERMS` when multiplied out."""
     if is_symbolic(value) and _term_count(value) > MOST_TERMS:
         raise ArgumentError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -94,8 +94,8 @@ class Verification:
         """Return the claim, the answers of the solvers and the problems as lines of text."""
         lines = [f"Claim: {self.claim}"] if self.claim else []
         if self.description:
-            words = " ".join(self.description.split())
-            lines.append(f"In the words of the manifest, which are not checked: {words}")
+            text = " ".join(self.description.split())
+            lines.append(f"In the words of the manifest, which are not checked: {text}")
         for check in self.checks:
             answers = ", ".join(f"{solver}: {answer}" for solver, answer in check.answers.items())
             lines.append(f"{check.name}: {check.sentence}{f' ({answers})' if answers else ''}")
@@ -226,7 +226,7 @@ def _manifest(raw: bytes) -> dict[str, Any]:
     return manifest
 
 
-def _without_repetitions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_repetitions(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Return a JSON object. Raises: ValueError where a key occurs twice."""
     repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if repeated:
@@ -252,7 +252,7 @@ def _text(entry: object, name: str) -> str:
     return value
 
 
-def _evidence(entry: dict[str, Any], number: int) -> Evidence:
+def _evidence(entry: Mapping[str, object], number: int) -> Evidence:
     """Return a claim of the manifest, or raise _InvalidError.
 
     The claim must be exactly the one that its objects write to a manifest.
@@ -279,7 +279,7 @@ def _evidence(entry: dict[str, Any], number: int) -> Evidence:
     return evidence
 
 
-def _part(entry: dict[str, Any]) -> Evidence:
+def _part(entry: Mapping[str, object]) -> Evidence:
     """Return the claim of a part of a theorem."""
     from convalg.prove.theorems.catalogue import theorems
     from convalg.prove.theorems.theorem import FormulaPart, PartClaim
@@ -294,7 +294,7 @@ def _part(entry: dict[str, Any]) -> Evidence:
     return PartClaim(name, number, part)
 
 
-def _claimed(entry: dict[str, Any]) -> Evidence:
+def _claimed(entry: Mapping[str, object]) -> Evidence:
     """Return a claim about two operators."""
     first, second = (notation.read(_text(entry, name)) for name in ("first", "second"))
     ranges = entry.get("ranges")
@@ -304,19 +304,19 @@ def _claimed(entry: dict[str, Any]) -> Evidence:
     return Claimed(_text(entry, "claim"), first, second, domain)
 
 
-def _linear(entry: dict[str, Any]) -> Evidence:
+def _linear(entry: Mapping[str, object]) -> Evidence:
     """Return the claim that an operator is linear."""
     return Linear(notation.read(_text(entry, "linear")))
 
 
-def _traced(entry: dict[str, Any]) -> Evidence:
+def _traced(entry: Mapping[str, object]) -> Evidence:
     """Return a claim about the outputs of a function on symbols."""
     from convalg.prove.functions.traced import read
 
     return read(entry)
 
 
-READERS: dict[str, Callable[[dict[str, Any]], Evidence]] = {
+READERS: dict[str, Callable[[Mapping[str, object]], Evidence]] = {
     "first": _claimed,
     "theorem": _part,
     "linear": _linear,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import command_line
 import pytest
 
@@ -50,6 +52,27 @@ def test_the_whole_catalogue_is_proved(
     count = len(ca.theorems)
     assert f"{count} of {count} theorems proved" in out
     assert all(theorem.name in out for theorem in ca.theorems)
+
+
+@pytest.mark.parametrize("jobs", ["0", "5000"])
+def test_other_numbers_of_processes_are_refused(
+    capsys: pytest.CaptureFixture[str], jobs: str
+) -> None:
+    code, _, err = run(capsys, "--jobs", jobs)
+    assert code == 2
+    assert "jobs must be a number of workers, or -1 for all workers" in err
+
+
+def test_two_processes_prove_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order and the answers do not depend on the processes."""
+    few = {name: ca.theorems[name] for name in ("flip", "linearity", "parameters")}
+    monkeypatch.setattr(catalogue, "_all", lambda: few)
+    alone, shared = (run(capsys, "--jobs", jobs)[1] for jobs in "12")
+    assert "3 of 3 theorems proved" in alone
+    times = re.compile(r" +[0-9]+ ms")
+    assert times.sub("", shared) == times.sub("", alone)
 
 
 def test_one_theorem(capsys: pytest.CaptureFixture[str]) -> None:

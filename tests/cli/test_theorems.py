@@ -20,6 +20,12 @@ def test_a_method_is_printed_by_its_name(method: str, short: str) -> None:
     assert theorems._short(method) == short
 
 
+def test_an_equality_is_decided_from_text() -> None:
+    verdict, text = theorems.equality_text("shift(n, 1).T", "shift(n, -1)")
+    assert verdict
+    assert text == verdict.explain()
+
+
 def test_a_theorem_without_a_counterexample_and_a_source_has_six_lines() -> None:
     verdict, text = theorems.theorem_text("associativity", latex=False)
     assert verdict

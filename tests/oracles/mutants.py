@@ -167,8 +167,8 @@ def _doubled(leaf: Any, position: int) -> ca.Operator:
 def outcome(sides: brute.Sides, ranges: Any = None) -> str:
     """The verdict on a mutant, held against brute force: a false one fails here.
 
-    A counterexample is real, replays, and is the smallest unless the verdict says so. What is proved is equal at all small
-    sizes, and so no mutant after all.
+    A counterexample is real, replays, and is the smallest unless the verdict says otherwise. What
+    is proved is equal at all small sizes, and so no mutant after all.
     """
     verdict = decide(*sides, claim="a mutant", ranges=ranges, budget=BUDGET)
     if verdict.status == "refuted":

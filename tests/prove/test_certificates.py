@@ -7,12 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import sympy
 
 import convalg as ca
 from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
-from convalg.prove import solvers
+from convalg.prove import certificates, solvers
+from convalg.prove.certificates import Claimed
 from convalg.prove.decisions import membership
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.smtlib import solve
+from convalg.prove.equality import domain_of
 
 n, K, p, s, d = ca.sizes("n K p s d")
 w = ca.kernel(K)
@@ -108,11 +114,74 @@ def test_what_is_unknown_has_none(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_verdict_about_a_function_has_none(tmp_path: Path) -> None:
-    verdict = ca.prove.linear(lambda x: 2 * x, 3)
-    with pytest.raises(
-        ArgumentError, match="only a proved or refuted claim about operators, or about"
-    ):
+def test_the_linearity_of_an_operator_is_certified(tmp_path: Path) -> None:
+    """For a family and for numbers: there are sizes, and the steps of an induction."""
+    for number, layer in enumerate((A, ca.correlation(5, [1, 2]))):
+        folder = ca.prove.linear(layer).certificate(tmp_path / str(number))
+        (claim,) = manifest(folder)["claims"]
+        assert "by induction over the number of terms" in claim["rule"]
+        names = [entry["file"] for entry in claim["obligations"]]
+        assert [name.partition("0-")[2] for name in names] == [
+            "sizes.smt2",
+            "no-terms.smt2",
+            "one-more-term.smt2",
+        ]
+        assert ca.prove.verify(folder)
+
+
+def test_one_size_without_indices_is_a_comparison_of_polynomials(tmp_path: Path) -> None:
+    """Products of dense matrices have too many terms for a formula of indices."""
+    left = np.array(sympy.symbols("a:64")).reshape(8, 8)
+    right = np.arange(64).reshape(8, 8)
+    product = ca.dense(left) @ ca.dense(right)
+    folder = ca.prove.equal(product, ca.dense(left @ right)).certificate(tmp_path / "dense")
+    assert [path.name for path in sorted(folder.iterdir())] == [
+        "claim-0-identities.smt2",
+        "manifest.json",
+    ]
+    assert "(set-logic QF_NRA)" in (folder / "claim-0-identities.smt2").read_text()
+    assert ca.prove.verify(folder)
+
+
+def test_comparisons_of_polynomials_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership, "MOST_TERMS", 0)
+    layer = ca.correlation(5, ca.kernel(2))
+    (one,) = Claimed("c", layer, layer, Domain()).obligations()
+    assert one.name == "identities"
+    with pytest.raises(UndecidableError, match="both sides have different shapes"):
+        Claimed("c", layer, ca.correlation(6, ca.kernel(2)), Domain()).obligations()
+    monkeypatch.setattr(certificates, "MOST_ENTRIES", 10)
+    with pytest.raises(UndecidableError, match="the two matrices have up to 24 entries, more than"):
+        Claimed("c", layer, layer, Domain()).obligations()
+
+
+def test_each_value_has_its_own_obligations(tmp_path: Path) -> None:
+    """Where there are no sizes with a value, that is what the obligation states."""
+    short = ca.downsample(2 * s, s) @ ca.crop(2 * s + 4, (0, 4))
+    claim = Claimed("c", short, short, domain_of(short, short, ranges={"s": [1, 3]}))
+    names = [obligation.name for obligation in claim.obligations()]
+    assert names[0] == "sizes"
+    assert {name.rpartition("-")[0] for name in names[1:]} == {"at-1-entries", "at-3-entries"}
+    layer = ca.correlation(4, ca.kernel(2), dilation=s)
+    claim = Claimed("c", layer, layer, domain_of(layer, layer, ranges={"s": [1, 9]}))
+    empty = claim.obligations()[-1]
+    assert (empty.name, empty.sentence) == (
+        "at-9-entries-0",
+        "at s = 9: the domain has no sizes with s = 9",
+    )
+    assert "(= s 9)" in empty.text
+    assert solve(empty.text, 10_000).answer == "unsat"
+
+
+def test_too_many_values_and_files_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = ca.prove.equal(A, DENSE, ranges={"s": [2, 3]})
+    monkeypatch.setattr(certificates, "MOST_FILES", 5)
+    with pytest.raises(UndecidableError, match="a certificate has less than 5"):
+        verdict.certificate(tmp_path / "none")
+    monkeypatch.setattr(certificates, "MOST_VALUES", 1)
+    with pytest.raises(UndecidableError, match="about 2 combinations of values of s, more than 1"):
         verdict.certificate(tmp_path / "none")
 
 

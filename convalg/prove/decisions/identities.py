@@ -51,8 +51,8 @@ def identity(name: str, sentence: str, pairs: Pairs, comments: Iterable[str]) ->
             for generator in sorted(side.generators):
                 if not is_variable(generator):
                     raise UndecidableError(
-                        f"the coefficient {generator} is not a rational number or a symbol, so "
-                        f"that there is no formula of polynomials"
+                        f"the coefficient {generator} is not a rational number or a symbol, which "
+                        f"a formula of polynomials needs"
                     )
                 names.setdefault(generator, f"v.{len(names)}")
     different = [f"(not (= {_sum(one, names)} {_sum(other, names)}))" for one, other in pairs]

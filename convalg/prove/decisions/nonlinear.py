@@ -55,7 +55,7 @@ UNITS = 4
 """The resource units of z3 that count as one operation of a budget."""
 
 
-class Statement(NamedTuple):
+class Contradiction(NamedTuple):
     """A statement that holds where a claim fails.
 
     `sentence`: the meaning of "unsat", that it holds nowhere. `formula`: the statement.
@@ -98,7 +98,7 @@ class Formulas:
     script: Script
     domain: list[str]
     shapes: str
-    entries: list[Statement]
+    entries: list[Contradiction]
 
     @property
     def differences(self) -> str:
@@ -185,13 +185,14 @@ def point_formulas(operator: Operator, domain: Domain, value: object, where: Poi
 
 
 def statement_formulas(
-    domain: Domain, counter: Callable[[Script], Iterable[str | Statement]]
+    domain: Domain, counter: Callable[[Script], Iterable[str | Contradiction]]
 ) -> Formulas:
     """Return the formulas of a claim about sizes, from the statements of which one fails it."""
     script, limits = _limited(domain)
     sentence = "no sizes and indices contradict the claim in this way"
     statements = [
-        Statement(sentence, claim) if isinstance(claim, str) else claim for claim in counter(script)
+        Contradiction(sentence, claim) if isinstance(claim, str) else claim
+        for claim in counter(script)
     ]
     return Formulas(script, limits, "false", statements)
 
@@ -240,13 +241,13 @@ def _add_terms(
             totals[sign, point] = totals.get((sign, point), Polynomial({})) + share
 
 
-def _entries(groups: Groups, script: Script, domain: Domain) -> list[Statement]:
+def _entries(groups: Groups, script: Script, domain: Domain) -> list[Contradiction]:
     sizes = frozenset(domain.symbols)
     statements = []
     for names, totals in groups.items():
         weights = f" of each product of weights of {', '.join(names)}" if names else ""
         sentence = f"the coefficient{weights} is the same in each entry of both sides"
-        statements += [Statement(sentence, claim) for claim in _differ(script, totals, sizes)]
+        statements += [Contradiction(sentence, claim) for claim in _differ(script, totals, sizes)]
     return statements
 
 

@@ -1,14 +1,14 @@
 """Certificates of verdicts about functions: the traced polynomials against those of an operator.
 
 What a Python function computes on symbols is written to the certificate as polynomials. That the
-function computes these polynomials is not checked by a certificate, which says so.
+function computes these polynomials has to be trusted, as the certificate states.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -156,7 +156,7 @@ class Traced:
                 for name, pairs in self.pairs().items()
             ]
         except TooLargeError as error:
-            raise UndecidableError(str(error)) from None
+            raise UndecidableError(f"budget exceeded: {error}") from None
 
     def manifest(self) -> dict[str, Any]:
         """Return the claim for the manifest of a certificate.
@@ -213,7 +213,7 @@ class Traced:
             name = next(n for n, held in self.outputs.items() if held.shape != wanted[n].shape)
         return {"output": name, "row": None if row is None else list(row)}
 
-    def replayed(self, stated: dict[str, Any]) -> tuple[str, str]:
+    def replayed(self, stated: Mapping[str, object]) -> tuple[str, str]:
         """Return where the claim fails at a counterexample of a manifest, as text, and a problem.
 
         Raises: ArgumentError for values that are not of the required form.
@@ -269,7 +269,7 @@ def _read_symbol(name: str) -> Generator:
     return generator
 
 
-def read(entry: dict[str, Any]) -> Traced:
+def read(entry: Mapping[str, object]) -> Traced:
     """Return the claim of a manifest.
 
     Raises: ArgumentError or KindError for values that are not of the required form.

@@ -16,7 +16,7 @@ from convalg.faces.latex import expression
 from convalg.operators.leaves import Convolution
 from convalg.prove.decisions import nonlinear
 from convalg.prove.decisions.domain import Domain
-from convalg.prove.decisions.nonlinear import Formulas, Statement
+from convalg.prove.decisions.nonlinear import Contradiction, Formulas
 from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
 from convalg.prove.derivations.indices import shape_latex, size_latex
 from convalg.prove.theorems.formulas import COMMA_QUAD, operator_latex
@@ -205,7 +205,7 @@ class NonZeros:
         (t,) = sizes("t")
         return sum(upto.subs(t, high) for _, high, _, upto in self._sums())
 
-    def _miscounts(self, script: Script) -> Iterator[Statement]:
+    def _miscounts(self, script: Script) -> Iterator[Contradiction]:
         """Yield the statements that the sum of the lengths is not the count.
 
         A sum S(t) of the lengths at the taps before t is defined by S(low) = 0 and
@@ -222,8 +222,8 @@ class NonZeros:
                 ),
             ]
             for sentence, left, right in steps:
-                yield Statement(sentence, _different(script, left, right))
-        yield Statement(
+                yield Contradiction(sentence, _different(script, left, right))
+        yield Contradiction(
             "the sum of all runs is the count", _different(script, self._total, self.count)
         )
 

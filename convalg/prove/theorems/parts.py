@@ -20,7 +20,7 @@ from convalg.prove.decisions import nonlinear
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.families import BUDGET
 from convalg.prove.decisions.membership import Index
-from convalg.prove.decisions.nonlinear import Formulas, Statement
+from convalg.prove.decisions.nonlinear import Contradiction, Formulas
 from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
 from convalg.prove.derivations.indices import shape_latex, size_latex
 from convalg.prove.equality import domain_of
@@ -302,7 +302,7 @@ class Exponentials:
             for sample in read(script, output, tap)
         ]
         several = conjunction([*inside, f"(not (= (+ {' '.join(present)}) 1))"])
-        once = Statement("each tap of each row reads exactly one sample", several)
+        once = Contradiction("each tap of each row reads exactly one sample", several)
         return replace(formulas, entries=[*formulas.entries, once])
 
     def decide(self) -> Verdict:

@@ -42,8 +42,8 @@ def check(counts: Counter[str]) -> None:
     assert counts["refuted"] > tried / 2, counts
 
 
-@pytest.mark.parametrize("theorem", THEOREMS, ids=lambda theorem: theorem.name)
-def test_a_few_mutants_of_every_theorem(theorem: Theorem) -> None:
+@pytest.mark.parametrize("theorem", THEOREMS[::8], ids=lambda theorem: theorem.name)
+def test_a_few_mutants_of_some_theorems(theorem: Theorem) -> None:
     counts = tally(theorem, FEW)
     assert counts["refuted"] >= 1, counts
 
@@ -91,8 +91,8 @@ def test_both_sides_have_mutants() -> None:
 
 
 def test_a_false_verdict_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    n, K = ca.sizes("n K")
-    layer = ca.correlation(n, ca.kernel(K))
+    n, taps = ca.sizes("n K")
+    layer = ca.correlation(n, ca.kernel(taps))
     proved = equal(layer, layer)
     monkeypatch.setattr(mutants, "decide", lambda *_, **__: proved)
     with pytest.raises(AssertionError):
