@@ -121,11 +121,8 @@ def test_the_linearity_of_an_operator_is_certified(tmp_path: Path) -> None:
         (claim,) = manifest(folder)["claims"]
         assert "by induction over the number of terms" in claim["rule"]
         names = [entry["file"] for entry in claim["obligations"]]
-        assert [name.partition("0-")[2] for name in names] == [
-            "sizes.smt2",
-            "no-terms.smt2",
-            "one-more-term.smt2",
-        ]
+        kinds = [name.partition("0-")[2] for name in names if "divisors" not in name]
+        assert kinds == ["sizes.smt2", "no-terms.smt2", "one-more-term.smt2"]
         assert ca.prove.verify(folder)
 
 
@@ -157,11 +154,11 @@ def test_comparisons_of_polynomials_have_limits(monkeypatch: pytest.MonkeyPatch)
 
 def test_each_value_has_its_own_obligations(tmp_path: Path) -> None:
     """Where there are no sizes with a value, that is what the obligation states."""
-    short = ca.downsample(2 * s, s) @ ca.crop(2 * s + 4, (0, 4))
-    claim = Claimed("c", short, short, domain_of(short, short, ranges={"s": [1, 3]}))
+    claim = Claimed("c", A, DENSE, domain_of(A, DENSE, ranges={"s": [1, 3]}))
     names = [obligation.name for obligation in claim.obligations()]
     assert names[0] == "sizes"
-    assert {name.rpartition("-")[0] for name in names[1:]} == {"at-1-entries", "at-3-entries"}
+    assert {"at-1-entries-0", "at-3-entries-0"} <= set(names)
+    assert all(name.startswith(("at-1-", "at-3-", "divisors")) for name in names[1:])
     layer = ca.correlation(4, ca.kernel(2), dilation=s)
     claim = Claimed("c", layer, layer, domain_of(layer, layer, ranges={"s": [1, 9]}))
     empty = claim.obligations()[-1]
