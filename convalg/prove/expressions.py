@@ -213,7 +213,7 @@ def _term_count(value: sympy.Basic) -> int:
         case sympy.Mul():
             return prod(map(_term_count, value.args))
         case sympy.Pow() if value.exp.is_Integer:
-            return _term_count(value.base) ** abs(int(value.exp))
+            return int(_term_count(value.base) ** abs(int(value.exp)))
     return 1
 
 

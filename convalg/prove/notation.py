@@ -217,7 +217,8 @@ def _small_kernel(*shape: Size, name: str = "w") -> Array | SymbolicKernel:
     count = size_product(shape)
     if not is_symbolic(count) and count > MOST_ENTRIES:
         raise ArgumentError(f"a kernel of {count} weights is too large for an expression")
-    return kernel(*shape, name=name)
+    made: Array | SymbolicKernel = kernel(*shape, name=name)
+    return made
 
 
 def _symbol(name: str) -> sympy.Symbol:

@@ -162,7 +162,8 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
 
 def _listing(path: Path) -> set[str]:
     """Return the names of the files of a folder, before any of them is read."""
-    names, total = set(), 0
+    names: set[str] = set()
+    total = 0
     with os.scandir(path) as entries:
         for entry in entries:
             if len(names) == MOST_FILES:

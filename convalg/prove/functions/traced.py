@@ -108,7 +108,7 @@ class Traced:
             second = [(g, self._variables[f"y.{k}"]) for k, g in enumerate(_generators(self._x))]
             moved = {name: _replaced(held, dict(second)) for name, held in self.outputs.items()}
             return {
-                name: polynomials(alpha * held + beta * moved[name])
+                name: polynomials(np.asarray(alpha * held + beta * moved[name], dtype=object))
                 for name, held in self.outputs.items()
             }
         assert self.operator is not None
