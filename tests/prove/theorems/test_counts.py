@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import convalg as ca
+from convalg.prove.decisions.smtlib import solve
 from convalg.prove.theorems.counts import NonZeros, count_latex
 
 n, K, h = ca.sizes("n K h")
@@ -38,3 +39,22 @@ def _full() -> NonZeros:
     part = ca.theorems["non-zeros-full"].parts[0]
     assert isinstance(part, NonZeros)
     return part
+
+
+@pytest.mark.parametrize("mode", ["valid", "full", "same", "causal"])
+def test_the_formulas_of_a_wrong_count_have_a_solution(mode: str) -> None:
+    """The count, or the length of a run, is larger by one."""
+    (part,) = ca.theorems[f"non-zeros-{mode}"].parts
+    assert isinstance(part, NonZeros)
+    *others, (end, start, length) = part.runs
+    longer = (*others, (end, start, lambda t: length(t) + 1))
+    for claim, right in (
+        (part, True),
+        (replace(part, count=part.count + 1), False),
+        (replace(part, runs=longer), False),
+    ):
+        answers = [
+            solve(obligation.text, 2_000_000).answer == obligation.expected
+            for obligation in claim.formulas().obligations()
+        ]
+        assert all(answers) == right
