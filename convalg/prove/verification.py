@@ -144,7 +144,10 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
         raise FileError(f"{str(path)!r} is not a folder: give the folder of a certificate")
     claim = description = ""
     try:
-        present = _listing(path)
+        try:
+            present = _listing(path)
+        except OSError as error:
+            raise FileError(f"the folder {str(path)!r} cannot be read: {error.strerror}") from None
         manifest = _manifest(regular_bytes(path / MANIFEST, MOST_BYTES))
         description = _text(manifest, "claim")
         claims = [_evidence(entry, k) for k, entry in enumerate(manifest["claims"])]

@@ -12,6 +12,7 @@ import forged
 import pytest
 
 import convalg as ca
+from convalg.errors import FileError
 from convalg.prove import solvers, verification
 from convalg.prove.certificates import Claimed, Linear
 from convalg.prove.equality import domain_of
@@ -269,6 +270,18 @@ def test_a_folder_has_limits(
     monkeypatch.setattr(verification, "_proved", lambda *_: pytest.fail("a formula was read"))
     found = ca.prove.verify(copy("proved"))
     assert any(words in problem for problem in found.problems), found.problems
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(
+    copy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    folder = copy("proved")
+    monkeypatch.setattr(verification.os, "scandir", denied)
+    with pytest.raises(FileError, match="cannot be read: Permission denied"):
+        ca.prove.verify(folder)
 
 
 def test_the_work_of_a_folder_has_a_limit(
