@@ -11,6 +11,7 @@ STRIDES = "Strides and dilations"
 CHANNELS = "Channels and groups"
 BORDERS = "Borders and Fourier"
 COUNTING = "Counting"
+FAST = "Fast algorithms"
 POOLING = "Pooling"
 EQUIVARIANCE = "Equivariance"
 FIELDS = "Receptive fields"
@@ -26,6 +27,7 @@ CHAPTERS = (
     CHANNELS,
     BORDERS,
     COUNTING,
+    FAST,
     POOLING,
     EQUIVARIANCE,
     FIELDS,
