@@ -26,6 +26,7 @@ from convalg.prove.theorems import (
     pooling,
     sizes,
     strides,
+    transforms,
 )
 from convalg.prove.theorems.chapters import CHAPTERS
 from convalg.prove.theorems.theorem import Theorem
@@ -41,6 +42,7 @@ ROOMS = (
     strides,
     channels,
     fourier,
+    transforms,
     counting,
     pooling,
     equivariance,

@@ -200,10 +200,14 @@ THEOREMS = (
         ),
         chapter=FAST,
         sentence=(
-            "A 3x3 layer computes the 2 by 2 outputs of each of m tiles of 4 by 4 pixels with 16 "
-            "multiplications instead of 36, by the transforms of one axis along both axes."
+            "A 3x3 layer computes 2 by 2 outputs from each of m tiles of 4 by 4 pixels by the "
+            "transforms of one axis along both axes, and one product with a transformed kernel of "
+            "4 by 4 numbers between them."
         ),
-        idea="Use the algorithm for one axis along the rows, with a layer in place of each product.",
+        idea=(
+            "Use the algorithm of one axis along the rows, with a layer along the columns in place "
+            "of each product."
+        ),
     ),
     Theorem(
         "kernel-halves",
