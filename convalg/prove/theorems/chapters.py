@@ -11,6 +11,7 @@ STRIDES = "Strides and dilations"
 CHANNELS = "Channels and groups"
 BORDERS = "Borders and Fourier"
 COUNTING = "Counting"
+NORMS = "Norms and ranks"
 FAST = "Fast algorithms"
 POOLING = "Pooling"
 EQUIVARIANCE = "Equivariance"
@@ -27,6 +28,7 @@ CHAPTERS = (
     CHANNELS,
     BORDERS,
     COUNTING,
+    NORMS,
     FAST,
     POOLING,
     EQUIVARIANCE,
