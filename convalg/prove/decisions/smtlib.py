@@ -302,7 +302,7 @@ class Solution(NamedTuple):
 
 
 def solve(text: str, budget: int) -> Solution:
-    """Return the answer of z3 to a script of integer variables.
+    """Return the answer of z3 to a script, with the values of its integer variables.
 
     Args:
         text: the script; its own `check-sat` is the question.
@@ -322,4 +322,5 @@ def solve(text: str, budget: int) -> Solution:
     if answer != "sat":
         return Solution("unsat" if answer == "unsat" else "unknown", {})
     model = solver.model()
-    return Solution("sat", {str(variable): model[variable].as_long() for variable in model})
+    integers = [variable for variable in model if z3.is_int_value(model[variable])]
+    return Solution("sat", {str(variable): model[variable].as_long() for variable in integers})

@@ -10,6 +10,7 @@ from functools import cache
 from convalg.errors import ArgumentError
 from convalg.parallel import each
 from convalg.prove.theorems import (
+    activations,
     adjoint_layers,
     arithmetic,
     channels,
@@ -52,6 +53,7 @@ ROOMS = (
     fields,
     layers,
     networks,
+    activations,
 )
 
 
