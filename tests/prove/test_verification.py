@@ -124,7 +124,6 @@ OPEN_TO_CVC5 = {
     "size-strides",
     "stride-downsampling",
     "stride-groups",
-    "upsampling-equivariance",
 }
 """Theorems with obligations that cvc5 leaves open; z3 decides them."""
 

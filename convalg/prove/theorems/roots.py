@@ -227,8 +227,8 @@ class Orthogonality:
         yield conjunction([script.equal(row, column), negation(script.equal(written, 0))])
         yield negation(script.equal(written.subs(at[index], 0), 0))
 
-    def formulas(self) -> Formulas:
-        """Return the formulas of the claim about exponents."""
+    def _exponents(self) -> Formulas:
+        """Return the formulas of the claim about exponents, without the geometric series."""
         return nonlinear.statement_formulas(self.domain, self._differences)
 
     def decide(self) -> Verdict:
@@ -237,7 +237,7 @@ class Orthogonality:
         verdict = Verdict("proved", self.claim, str(self.domain), method, domain=self.domain)
         is_series = _is_geometric(self._exponent)
         if is_series and self.is_primitive:
-            outcome = nonlinear.decide(self.formulas(), self.domain, BUDGET)
+            outcome = nonlinear.decide(self._exponents(), self.domain, BUDGET)
             if outcome.status == "proved":
                 return verdict
         counterexample = self._differing() if is_series else None
@@ -290,6 +290,21 @@ class Parseval(Orthogonality):
         transform = "X_{j} = \\sum_{l = 0}^{n - 1} z^{j l}\\, x_{l}"
         other = "Y_{j} = \\sum_{k = 0}^{n - 1} z^{j k}\\, y_{k}"
         return COMMA_QUAD.join([f"{left} = {right}", transform, other, self._root])
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonalised(Exponentials):
+    """The claim that a circular layer A has A F = F D, with a diagonal matrix D.
+
+    Rule: column k of F consists of the powers of z^k, whose power n is one too.
+    """
+
+    def _power(self, tap: Any, padding: Any) -> Any:
+        return k * self.exponent(tap, padding)
+
+    def _equation(self, layer: str, eigenvalue: str) -> str:
+        equation = f"({layer}\\, F)_{{o,\\,k}} = {eigenvalue}\\, F_{{o,\\,k}}"
+        return COMMA_QUAD.join([equation, "F = (z^{k i})_{i,\\,k}"])
 
 
 @dataclass(frozen=True, eq=False)

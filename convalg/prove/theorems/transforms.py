@@ -9,8 +9,14 @@ from convalg.operators.convolution import correlation
 from convalg.operators.leaves import Convolution
 from convalg.operators.shifts import shift
 from convalg.prove.theorems.chapters import BORDERS, FAST
-from convalg.prove.theorems.parts import Decided, Exponentials
-from convalg.prove.theorems.roots import Orthogonality, Parseval, SplitTransform, Transformed
+from convalg.prove.theorems.parts import Decided
+from convalg.prove.theorems.roots import (
+    Diagonalised,
+    Orthogonality,
+    Parseval,
+    SplitTransform,
+    Transformed,
+)
 from convalg.prove.theorems.theorem import Theorem
 from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
 from convalg.size import sizes
@@ -104,8 +110,8 @@ THEOREMS = (
     Theorem(
         "circulant-eigenvalues",
         (
-            Exponentials(
-                "each power (z^i) of a root of unity is an eigenvector",
+            Diagonalised(
+                "the columns of F are eigenvectors, and D is the DFT of the kernel",
                 _circular,
                 lambda t, p: t - p,
             ),
