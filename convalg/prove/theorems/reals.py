@@ -13,6 +13,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convalg.axis import Size
+from convalg.errors import UndecidableError
 from convalg.faces.latex import expression
 from convalg.kernels import kernel
 from convalg.operators.convolution import correlation
@@ -54,7 +55,10 @@ def relu(x: Any) -> Any:
 
 
 def _term(value: sympy.Expr) -> str:
-    """Return an expression of sums, products, maxima and absolute values as SMT-LIB."""
+    """Return an expression of sums, products, maxima and absolute values as SMT-LIB.
+
+    Raises: UndecidableError for other expressions.
+    """
     import sympy
 
     match value:
@@ -74,7 +78,11 @@ def _term(value: sympy.Expr) -> str:
         case sympy.Abs():
             inner = _term(value.args[0])
             return f"(ite (>= {inner} 0.0) {inner} (- {inner}))"
-    raise AssertionError(value)
+        case sympy.Pow() if value.exp.is_Integer and value.exp > 0:
+            return f"(* {' '.join([_term(value.base)] * int(value.exp))})"
+    raise UndecidableError(
+        f"{value} is not a combination of numbers, sums, products, maxima and absolute values"
+    )
 
 
 def _holds(claim: str, given: Numbers, symbols: Numbers) -> bool:
@@ -135,6 +143,7 @@ class Entries:
         sides, given = self.sides(), self.given()
         symbols = _symbols((*sides, *given))
         verdict = Verdict("proved", self.claim, str(self.domain), REALS, domain=self.domain)
+        equation = f"(= {_term(sides[0])} {_term(sides[1])})"
         for chosen in _tried(given, symbols):
             actual, claimed = (side.subs(chosen) for side in sides)
             if actual != claimed:
@@ -142,8 +151,7 @@ class Entries:
                     {"n": 1, **_named(chosen)}, None, None, claimed, actual
                 )
                 return replace(verdict, status="refuted", counterexample=counterexample)
-        left, right = map(_term, sides)
-        if _holds(f"(= {left} {right})", given, symbols):
+        if _holds(equation, given, symbols):
             return verdict
         return replace(verdict, status="unknown", reason="z3 leaves the equation open")
 
@@ -196,6 +204,7 @@ class MonotoneMaximum:
         symbols = _symbols((*values, *given))
         method = f"{REALS}: the function is monotone"
         verdict = Verdict("proved", self.claim, str(self.domain), method, domain=self.domain)
+        order = f"(<= {_term(values[0])} {_term(values[1])})"
         for chosen in _tried(given, symbols):
             actual, claimed = (value.subs(chosen) for value in values)
             if actual > claimed:
@@ -203,7 +212,7 @@ class MonotoneMaximum:
                 named = {"n": 2, "K": 2, "s": 1, **_named(chosen)}
                 counterexample = Counterexample(named, None, None, claimed, actual)
                 return replace(verdict, status="refuted", counterexample=counterexample)
-        if _holds(f"(<= {_term(values[0])} {_term(values[1])})", given, symbols):
+        if _holds(order, given, symbols):
             return verdict
         return replace(verdict, status="unknown", reason="z3 leaves open whether it is monotone")
 
