@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import convalg as ca
-from convalg.errors import ArgumentError, FileError, KindError
+from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
 from convalg.prove import verification
 from convalg.prove.decisions.domain import Domain
 
@@ -119,15 +119,17 @@ WITHOUT = {
             "max-pooling-shift",
         )
     },
+    **dict.fromkeys(("winograd-2-3", "winograd-4-3", "winograd-image"), "budget exceeded"),
     "pooling-composition": "this proof has no certificate: z3 answers",
     "mean-of-means": "this proof has no certificate: z3 answers",
 }
 """Theorems that are true by the form of a sum, are about real numbers or maxima, or are decided by
-isl for some values only."""
+isl for some values only; the transforms of tiles have too many entries for one formula."""
 OPEN_TO_CVC5 = {
     "adjoint-downsampling",
     "average-pooling-adjoint",
     "channel-reversal",
+    "checkerboard",
     "composition-strides",
     "noble-downsampling",
     "pooling-shift",
@@ -136,6 +138,7 @@ OPEN_TO_CVC5 = {
     "sampling-shifts",
     "separable-strides",
     "size-composition",
+    "size-induction",
     "size-strides",
     "stride-downsampling",
     "stride-groups",
@@ -149,7 +152,7 @@ def test_every_certificate_is_confirmed_by_two_solvers(theorem: Any, tmp_path: P
     pytest.importorskip("cvc5", reason="needs cvc5")
     verdict = theorem.prove()
     if theorem.name in WITHOUT:
-        with pytest.raises(ArgumentError, match=WITHOUT[theorem.name]):
+        with pytest.raises((ArgumentError, UndecidableError), match=WITHOUT[theorem.name]):
             verdict.certificate(tmp_path / "none")
         return
     found = ca.prove.verify(verdict.certificate(tmp_path / "certificate"))
