@@ -105,9 +105,8 @@ WITHOUT = {
         f"non-zeros-{mode}": "only a proved or refuted claim about operators"
         for mode in ("valid", "full", "same", "causal")
     },
-    **{
-        name: "only a proved or refuted claim about operators"
-        for name in (
+    **dict.fromkeys(
+        (
             "dft-inverse",
             "parseval",
             "circulant-eigenvalues",
@@ -117,8 +116,9 @@ WITHOUT = {
             "max-pooling-monotone",
             "max-pooling-stride",
             "max-pooling-shift",
-        )
-    },
+        ),
+        "only a proved or refuted claim about operators",
+    ),
     **dict.fromkeys(("winograd-2-3", "winograd-4-3", "winograd-image"), "budget exceeded"),
     "pooling-composition": "this proof has no certificate: z3 answers",
     "mean-of-means": "this proof has no certificate: z3 answers",

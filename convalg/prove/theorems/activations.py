@@ -11,9 +11,9 @@ from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator
 from convalg.prove.theorems.chapters import EQUIVARIANCE, LAYERS, POOLING
 from convalg.prove.theorems.reals import (
-    Entries,
+    AnyPooling,
     MonotoneMaximum,
-    Pool,
+    RealEquation,
     SameWindows,
     real,
     relu,
@@ -37,7 +37,7 @@ def _larger() -> tuple[object, object]:
     return sympy.Max(x, y), y + relu(x - y)
 
 
-def _delayed(pool: Pool, *, step: Size = s) -> tuple[Operator, Operator]:
+def _delayed(pool: AnyPooling, *, step: Size = s) -> tuple[Operator, Operator]:
     """A shift by k strides before the pooling, or by k outputs after it."""
     pooled = pool(n, stride=s)
     (outputs,) = pooled.out_shape
@@ -45,7 +45,7 @@ def _delayed(pool: Pool, *, step: Size = s) -> tuple[Operator, Operator]:
     return rest @ pooled @ shift(n, k * step), rest @ shift(outputs, k) @ pooled
 
 
-def _delayed_by_one(pool: Pool) -> tuple[Operator, Operator]:
+def _delayed_by_one(pool: AnyPooling) -> tuple[Operator, Operator]:
     """A shift by less than the stride."""
     pooled = pool(n, stride=2)
     (outputs,) = pooled.out_shape
@@ -53,7 +53,7 @@ def _delayed_by_one(pool: Pool) -> tuple[Operator, Operator]:
     return rest @ pooled @ shift(n, 1), rest @ shift(outputs, 1) @ pooled
 
 
-def _kept(pool: Pool, *, is_shifted: bool = False) -> tuple[Operator, Operator]:
+def _kept(pool: AnyPooling, *, is_shifted: bool = False) -> tuple[Operator, Operator]:
     """Every s-th output of the pooling of stride 1, from output 0 or s - 1 on."""
     if is_shifted:
         return pool(n + 1, stride=2), downsample(n - K + 2, 2, offset=1) @ pool(n + 1, stride=1)
@@ -70,14 +70,14 @@ THEOREMS = (
     Theorem(
         "relu-homogeneity",
         (
-            Entries(
+            RealEquation(
                 "a factor that is not negative can be moved out of ReLU",
                 lambda: (relu(alpha * x), alpha * relu(x)),
                 given=lambda: (alpha,),
             ),
         ),
         source=GLOROT,
-        counter=Entries(
+        counter=RealEquation(
             "every factor can be moved out of ReLU", lambda: (relu(alpha * x), alpha * relu(x))
         ),
         chapter=LAYERS,
@@ -90,11 +90,11 @@ THEOREMS = (
     Theorem(
         "relu-parts",
         (
-            Entries("x is ReLU(x) minus ReLU(-x)", lambda: (relu(x) - relu(-x), x)),
-            Entries("|x| is ReLU(x) plus ReLU(-x)", _absolute),
+            RealEquation("x is ReLU(x) minus ReLU(-x)", lambda: (relu(x) - relu(-x), x)),
+            RealEquation("|x| is ReLU(x) plus ReLU(-x)", _absolute),
         ),
         source=CRELU,
-        counter=Entries("x is ReLU(x) plus ReLU(-x)", lambda: (relu(x) + relu(-x), x)),
+        counter=RealEquation("x is ReLU(x) plus ReLU(-x)", lambda: (relu(x) + relu(-x), x)),
         chapter=LAYERS,
         sentence=(
             "A signal is the difference of ReLU of it and of its negative, and its absolute value "
@@ -104,9 +104,9 @@ THEOREMS = (
     ),
     Theorem(
         "relu-maximum",
-        (Entries("the maximum of x and y is y plus ReLU(x - y)", _larger, arrays="x y"),),
+        (RealEquation("the maximum of x and y is y plus ReLU(x - y)", _larger, arrays="x y"),),
         source="Arora et al., Understanding Deep Neural Networks with Rectified Linear Units, 2018",
-        counter=Entries(
+        counter=RealEquation(
             "the maximum of x and y is ReLU(x - y)",
             lambda: (_larger()[0], relu(x - y)),
             arrays="x y",

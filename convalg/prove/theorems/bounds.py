@@ -243,9 +243,9 @@ class Contributions:
     def _differences(self, script: Script) -> Iterator[str]:
         """Yield the statements that an input is in only one of the two sets."""
         axis = self._axis
-        whole, phase = script.index("whole.0"), script.index("phase.0")
+        turns, phase = script.index("turns.0"), script.index("phase.0")
         o, t = script.index("input.0"), script.index("tap.0")
-        output = s * whole + phase
+        output = s * turns + phase
         inner = [
             script.at_least(phase, self.first),
             script.above(self.end, phase),
@@ -254,7 +254,7 @@ class Contributions:
         ]
         at = [script.equal(axis.raw(o, t), output)]
         pair = [*at, *script.within(o, m), *script.within(t, self.taps)]
-        claimed = script.within(whole - o, self.count)
+        claimed = script.within(turns - o, self.count)
         yield conjunction([*inner, *pair, negation(conjunction(claimed))])
         yield conjunction([*inner, *at, *claimed, negation(conjunction(pair))])
 

@@ -101,27 +101,27 @@ def _full(size: Size, name: str, taps: Size = K) -> Convolution:
 def _halves(*, is_delayed: bool = True) -> Sides:
     """The two halves of the taps; the second half is K samples later."""
     x = kernel(n, name="x")
-    whole, half = (_full(n, "w", taps).by_kernel(x) for taps in (2 * K, K))
+    both, half = (_full(n, "w", taps).by_kernel(x) for taps in (2 * K, K))
     at = [((0, K),), ((K, 0),)]
     placed = at if is_delayed else at[::-1]
     first, second = (
         pad(n + K - 1, place) @ half @ crop(2 * K, other)
         for place, other in zip(placed, at, strict=True)
     )
-    return whole, first + second
+    return both, first + second
 
 
 def _from_three(*, is_subtracted: bool = True) -> Sides:
     """Karatsuba's algorithm for a signal and a kernel of 2 K samples each."""
     late = [pad(3 * K - 1, ((k * K, (1 - k) * K),)) for k in range(2)]
-    whole = late[0] @ _full(2 * K, "u") + late[1] @ _full(2 * K, "v")
+    both = late[0] @ _full(2 * K, "u") + late[1] @ _full(2 * K, "v")
     first, second = crop(2 * K, ((0, K),)), crop(2 * K, ((K, 0),))
     low, high = _full(K, "u") @ first, _full(K, "v") @ second
     middle: Operator = (_full(K, "u") + _full(K, "v")) @ (first + second)
     if is_subtracted:
         middle = middle - low - high
     at = [pad(2 * K - 1, ((k * K, (2 - k) * K),)) for k in range(3)]
-    return whole, at[0] @ low + at[1] @ middle + at[2] @ high
+    return both, at[0] @ low + at[1] @ middle + at[2] @ high
 
 
 def _halved(algorithm: _Winograd) -> _Winograd:

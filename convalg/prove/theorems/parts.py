@@ -275,7 +275,7 @@ class Exponentials:
     def _met(self) -> str:
         return "every tap of every row reads one sample"
 
-    def _power(self, tap: Any, padding: Any) -> Any:
+    def _power(self, tap: Size, padding: Size) -> Any:
         """Return the exponent of z for a tap in the eigenvalue."""
         return self.exponent(tap, padding)
 

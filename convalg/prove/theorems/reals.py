@@ -6,7 +6,7 @@ about the samples of a window by their indices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import product
@@ -47,7 +47,7 @@ def real(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, real=True)
 
 
-def relu(x: Any) -> Any:
+def relu(x: sympy.Expr) -> Any:
     """Return max(0, x) as an expression."""
     import sympy
 
@@ -63,10 +63,10 @@ def _term(value: sympy.Expr) -> str:
 
     match value:
         case sympy.Symbol():
-            return value.name
+            return str(value.name)
         case sympy.Rational(p=above, q=below):
-            whole = f"{above}.0" if above >= 0 else f"(- {-above}.0)"
-            return whole if below == 1 else f"(/ {whole} {below}.0)"
+            number = f"{above}.0" if above >= 0 else f"(- {-above}.0)"
+            return number if below == 1 else f"(/ {number} {below}.0)"
         case sympy.Add() | sympy.Mul():
             sign = "+" if value.is_Add else "*"
             return f"({sign} {' '.join(sorted(map(_term, value.args)))})"
@@ -88,7 +88,7 @@ def _term(value: sympy.Expr) -> str:
 def _holds(claim: str, given: Numbers, symbols: Numbers) -> bool:
     """Return whether z3 finds no real numbers at which `given` are not negative and a claim fails.
 
-    False is no answer: z3 may have reached its budget.
+    The result is also False where z3 reaches its budget.
     """
     lines = [
         "(set-logic QF_NRA)",
@@ -108,12 +108,12 @@ def _tried(given: Numbers, symbols: Numbers) -> Iterator[dict[Any, int]]:
             yield chosen
 
 
-def _named(chosen: dict[Any, int]) -> dict[str, int]:
+def _named(chosen: Mapping[sympy.Expr, int]) -> dict[str, int]:
     return {symbol.name: value for symbol, value in chosen.items()}
 
 
 @dataclass(frozen=True, eq=False)
-class Entries:
+class RealEquation:
     """The claim that an equation holds for all real numbers, and so for each entry of an array.
 
     `sides`: the two sides, with the symbols of `real`. `given`: expressions that are not negative.
@@ -165,7 +165,9 @@ class MonotoneMaximum:
     """The claim that a function of numbers commutes with max pooling.
 
     Rule: let M be the maximum of a window. One sample is M, and the others are at most M; so the
-    maximum of the values f(x) is f(M) if x <= M leads to f(x) <= f(M). `given` as in `Entries`.
+    maximum of the values f(x) is f(M) if x <= M leads to f(x) <= f(M).
+
+    `given`: as in `RealEquation`.
     """
 
     claim: str
@@ -217,7 +219,7 @@ class MonotoneMaximum:
         return replace(verdict, status="unknown", reason="z3 leaves open whether it is monotone")
 
 
-class Pool(Protocol):
+class AnyPooling(Protocol):
     """A pooling of a signal of some size."""
 
     def __call__(self, size: Size, /, *, stride: Size = K) -> Operator:
@@ -244,7 +246,7 @@ class SameWindows:
     """
 
     claim: str
-    sides: Callable[[Pool], tuple[Operator, Operator]]
+    sides: Callable[[AnyPooling], tuple[Operator, Operator]]
 
     @cached_property
     def formula(self) -> str:

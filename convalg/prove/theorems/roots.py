@@ -67,7 +67,7 @@ class SplitTransform:
     def formula(self) -> str:
         """The sum over all samples, and the sums over the samples of each part."""
         row = self.size * h + k
-        whole = f"\\sum_{{i = 0}}^{{{size_latex(self._order - 1)}}} {_power(row * i)}\\, x_{{i}}"
+        total = f"\\sum_{{i = 0}}^{{{size_latex(self._order - 1)}}} {_power(row * i)}\\, x_{{i}}"
         signs = f"(-1)^{{{size_latex(self.sign(h, c))}}}\\, " if self.sign else ""
         outer = f"\\sum_{{c = 0}}^{{{size_latex(self.parts - 1)}}} {signs}"
         outer += _power(self.twiddle(h, k, c))
@@ -77,7 +77,7 @@ class SplitTransform:
         if self.sign:
             root = f"z^{{{size_latex(self._order / 2)}}} = -1"
         under = f"0 \\le h < {size_latex(self.parts)},\\ 0 \\le k < {size_latex(self.size)}"
-        return COMMA_QUAD.join([f"{whole} = {outer}\\, {inner}\\, {sample}", root, under])
+        return COMMA_QUAD.join([f"{total} = {outer}\\, {inner}\\, {sample}", root, under])
 
     @property
     def _order(self) -> Any:
@@ -89,7 +89,7 @@ class SplitTransform:
         symbols = tuple(v for v in (self.parts, self.size) if hasattr(v, "free_symbols"))
         return Domain(symbols, tuple(Condition(v - 1) for v in symbols))
 
-    def _gap(self, h: Any, k: Any, c: Any, j: Any) -> Any:
+    def _gap(self, h: Size, k: Size, c: Size, j: Size) -> Any:
         """The exponent of a sample in the transform, minus the claimed one."""
         claimed = self.twiddle(h, k, c) + self.inner(k, j)
         if self.sign:
@@ -159,8 +159,8 @@ class SplitTransform:
                     row, part, index = size * indices[0] + indices[1], *indices[2:]
                     sample = int(substituted(self.position(part, index), chosen))
                     named = {symbol.name: value for symbol, value in chosen.items()}
-                    exponents = [(row * sample - g) % (parts * size) for g in (gap, 0)]
-                    return Counterexample(named, (row,), (sample,), *exponents)
+                    claimed, actual = ((row * sample - g) % (parts * size) for g in (gap, 0))
+                    return Counterexample(named, (row,), (sample,), claimed, actual)
         return None
 
 
@@ -235,7 +235,7 @@ class Orthogonality:
         """Decide the claim about exponents, and check the sum of a geometric series."""
         method = f"{Z3} for the exponents, and an exact identity for the geometric series"
         verdict = Verdict("proved", self.claim, str(self.domain), method, domain=self.domain)
-        is_series = _is_geometric(self._exponent)
+        is_series = _is_geometric(*self._exponent[:2])
         if is_series and self.is_primitive:
             outcome = nonlinear.decide(self._exponents(), self.domain, BUDGET)
             if outcome.status == "proved":
@@ -260,14 +260,13 @@ class Orthogonality:
         return None
 
 
-def _is_geometric(exponent: tuple[Any, Any, Any, Any]) -> bool:
+def _is_geometric(power: sympy.Expr, index: sympy.Symbol) -> bool:
     """Whether a sum of powers is a geometric series, whose sum is (q^n - 1) / (q - 1).
 
     That sum is an identity by induction on n: it is 0 for n = 0, and increases by q^n.
     """
     import sympy
 
-    power, index, *_ = exponent
     is_constant = index not in sympy.expand(power.subs(index, index + 1) - power).free_symbols
     q, last = sympy.symbols("q Q")
     step = (q - 1) * last - ((q * last - 1) - (last - 1))
@@ -299,7 +298,7 @@ class Diagonalised(Exponentials):
     Rule: column k of F consists of the powers of z^k, whose power n is one too.
     """
 
-    def _power(self, tap: Any, padding: Any) -> Any:
+    def _power(self, tap: Size, padding: Size) -> Any:
         return k * self.exponent(tap, padding)
 
     def _equation(self, layer: str, eigenvalue: str) -> str:
@@ -319,7 +318,7 @@ class Transformed(Exponentials):
     def _met(self) -> str:
         return "every tap meets every sample in one row"
 
-    def _power(self, tap: Any, padding: Any) -> Any:
+    def _power(self, tap: Size, padding: Size) -> Any:
         return -self.exponent(tap, padding)
 
     def _equation(self, layer: str, eigenvalue: str) -> str:

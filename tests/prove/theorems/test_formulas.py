@@ -69,10 +69,10 @@ def test_a_reshape_and_the_adjoint_of_a_boundary_have_formulas() -> None:
             r"\operatorname{diag}\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
         ),
         (
-            ca.correlation((1, 4), [[[1, 2]], [[3, 4]]]),
+            ca.correlation(4, [[[1, 2]], [[3, 4]]]),
             r"A_{\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}}",
         ),
-        (ca.correlation((1, 4), [[[1, 2]]]), r"A_{(((1,\,2)))}"),
+        (ca.correlation(4, [[[1, 2]]]), r"A_{(((1,\,2)))}"),
     ],
     ids=str,
 )

@@ -10,9 +10,9 @@ import sympy
 import convalg as ca
 from convalg.errors import UndecidableError
 from convalg.prove.theorems.reals import (
-    Entries,
+    AnyPooling,
     MonotoneMaximum,
-    Pool,
+    RealEquation,
     SameWindows,
     real,
     relu,
@@ -33,7 +33,7 @@ n, K, k = ca.sizes("n K k")
     ],
 )
 def test_a_wrong_equation_is_refuted_at_small_numbers(left: Any, right: Any) -> None:
-    verdict = Entries("wrong", lambda: (left, right)).decide()
+    verdict = RealEquation("wrong", lambda: (left, right)).decide()
     assert verdict.status == "refuted"
     assert verdict.counterexample is not None
     values = verdict.counterexample.sizes
@@ -52,23 +52,23 @@ def test_a_wrong_equation_is_refuted_at_small_numbers(left: Any, right: Any) -> 
     ],
 )
 def test_an_equation_is_proved_for_all_real_numbers(left: Any, right: Any) -> None:
-    assert Entries("right", lambda: (left, sympy.sympify(right))).decide()
+    assert RealEquation("right", lambda: (left, sympy.sympify(right))).decide()
 
 
 def test_an_equation_that_fails_only_far_from_zero_is_not_proved() -> None:
-    part = Entries("wrong beyond 5", lambda: (relu(x - 5), 0 * x + sympy.Integer(0)))
+    part = RealEquation("wrong beyond 5", lambda: (relu(x - 5), 0 * x + sympy.Integer(0)))
     assert part.decide().status == "unknown"
 
 
 def test_other_functions_are_not_decided() -> None:
-    with pytest.raises(UndecidableError, match="(sin|cos).* is not a combination of numbers"):
-        Entries("sine", lambda: (sympy.sin(x) ** 2 + sympy.cos(x) ** 2, 0 * x + 1)).decide()
+    with pytest.raises(UndecidableError, match=r"(sin|cos).* is not a combination of numbers"):
+        RealEquation("sine", lambda: (sympy.sin(x) ** 2 + sympy.cos(x) ** 2, 0 * x + 1)).decide()
 
 
 def test_conditions_are_needed() -> None:
     sides = (relu(a * x), a * relu(x))
-    assert Entries("for a >= 0", lambda: sides, given=lambda: (a,)).decide()
-    assert Entries("for all a", lambda: sides).decide().status == "refuted"
+    assert RealEquation("for a >= 0", lambda: sides, given=lambda: (a,)).decide()
+    assert RealEquation("for all a", lambda: sides).decide().status == "refuted"
 
 
 @pytest.mark.parametrize("function", [lambda v: -v, sympy.Abs, lambda v: v * v, lambda v: a * v])
@@ -85,7 +85,7 @@ def test_functions_that_decrease_far_from_zero_are_not_proved() -> None:
 
 
 def test_windows_with_other_samples_are_refuted() -> None:
-    def late(pool: Pool) -> tuple[ca.Operator, ca.Operator]:
+    def late(pool: AnyPooling) -> tuple[ca.Operator, ca.Operator]:
         every = pool(n, stride=1)
         first, last = (ca.crop(n - K + 1, (pair,)) for pair in ((1, 0), (0, 1)))
         return first @ every, last @ every
