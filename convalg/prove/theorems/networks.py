@@ -440,7 +440,8 @@ THEOREMS = (
         ),
         idea=(
             "The attention matrix of such a head is a shift, so that output o of head t is the "
-            "value of sample o + t - h; the layer is the sum of its taps."
+            "value of sample o + t - h, or zero outside the signal; the layer is the sum of its "
+            "taps."
         ),
     ),
 )

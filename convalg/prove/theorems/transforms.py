@@ -90,7 +90,7 @@ THEOREMS = (
         (
             Transformed(
                 "the transform of the output is the transform of the input times that of the "
-                "flipped kernel",
+                "flipped kernel, whose tap t is at index p - t",
                 _circular,
                 lambda t, p: t - p,
             ),
