@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from convalg.errors import KindError, UndecidableError
+from convalg.errors import KindError
 from convalg.faces.latex import layer_of
 from convalg.operators.leaves import Adjoint, Convolution
 from convalg.operators.tree import Operator
 from convalg.prove.derivations.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
-from convalg.size import is_symbolic
 
 WIDEST = 54
 """The number of characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
@@ -252,6 +251,7 @@ def plain_text(formula: str) -> str:
     '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
     """
     shown = re.sub(r"_\{(\d+)\}", r"\1", formula)  # o_{1} is o1
+    shown = re.sub(r"(?<!\})\^\{(\d+)\}", r"^\1", shown)  # s^{2} is s^2
     shown = re.sub(r"\\(?:text|operatorname|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
     shown = shown.replace("\\{", "<<").replace("\\}", ">>")
     for mark, word in _MARKS.items():
@@ -280,26 +280,12 @@ def _divided(match: re.Match[str]) -> str:
 def one_layer(operator: Operator, name: str) -> tuple[Convolution, bool]:
     """Return the correlation or convolution, and whether the operator is its transpose.
 
-    Raises: KindError for any other operator; UndecidableError for a symbolic stride or dilation,
-    and for groups with a symbolic number of channels.
+    Raises: KindError for any other operator.
     """
     layer = operator.operator if isinstance(operator, Adjoint) else operator
     if not isinstance(layer, Convolution):
         raise KindError(
             f"{name} can be derived for a single correlation or convolution, or the transpose of "
             f"one, not for {operator!r}: call simplify(), or use its factors"
-        )
-    for axis in layer.geometry.axes:
-        if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
-            raise UndecidableError(
-                f"{name} can be derived for numeric strides and dilations, not for "
-                f"{axis.stride} and {axis.dilation}: substitute numbers with .at(...)"
-            )
-    groups, outputs, inputs = layer.geometry.channels
-    depthwise = outputs == 1 and inputs == 1
-    if groups != 1 and not depthwise and any(map(is_symbolic, (groups, outputs, inputs))):
-        raise UndecidableError(
-            f"{name} with {groups} groups can be derived for numeric channel counts, not for "
-            f"{inputs} inputs and {outputs} outputs per group: substitute numbers with .at(...)"
         )
     return layer, layer_of(operator)[1]

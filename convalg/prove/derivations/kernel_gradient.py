@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import islpy
-from islpy import dim_type
-
 from convalg.operators.tree import Operator
+from convalg.prove.derivations.conditions import Condition, Value
 from convalg.prove.derivations.derivation import Derivation, Step, step
 from convalg.prove.derivations.indices import Index, variable
 from convalg.prove.derivations.layer_sums import LayerSums, Subject, kind_of
@@ -56,7 +55,7 @@ class _LayerGradient:
     """The kernel gradient of a correlation or convolution."""
 
     order = "oli"
-    """The parts of the triples (o, i, label) that are the rows, columns and labels of B."""
+    """The parts of a triple (o, i, label) that are the row, column and label of B."""
 
     def __init__(self, subject: Subject) -> None:
         sums = subject.sums
@@ -138,16 +137,20 @@ class _LayerGradient:
         """B, made by exchanging the parts of the triples."""
         sums = self.sums
         geometry = sums.geometry
-        points = sums.operator("A").entries
+        inner = sums.operator("A").entries
         widths = {
             "o": len(geometry.out_shape),
             "i": len(geometry.in_shape),
             "l": len(geometry.kernel_shape),
         }
-        starts = {"o": 0, "i": widths["o"], "l": widths["o"] + widths["i"]}
-        target = [f"a{starts[p] + k}" for p in self.order for k in range(widths[p])]
-        names = ", ".join(f"a{k}" for k in range(points.dim(dim_type.set)))
-        entries = points.apply(islpy.Map(f"{{ [{names}] -> [{', '.join(target)}] }}"))
+
+        def entries(point: Sequence[Value]) -> list[Condition]:
+            parts, start = {}, 0
+            for part in self.order:
+                parts[part] = point[start : start + widths[part]]
+                start += widths[part]
+            return inner((*parts["o"], *parts["i"], *parts["l"]))
+
         return Named(sums.names("B"), self.out_shape, geometry.kernel_shape, entries, self.x)
 
     def _defined(self, patches: Named) -> Definition:

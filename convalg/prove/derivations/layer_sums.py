@@ -6,20 +6,18 @@ with output channel k, input channel c = E (k // D) + e, and D outputs and E inp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import islpy
 import sympy
-from islpy import dim_type
 
 from convalg.axis import Axis, Size
-from convalg.faces.relation import parameters, text, triples
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator
+from convalg.prove.derivations.conditions import Condition, Value, entries_of, quotient, within
 from convalg.prove.derivations.derivation import Step, one_layer, step
 from convalg.prove.derivations.indices import (
     Border,
@@ -30,7 +28,7 @@ from convalg.prove.derivations.indices import (
     size_latex,
     variable,
 )
-from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, same_sizes
+from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, are_same
 from convalg.prove.derivations.sums import (
     Applied,
     Array,
@@ -234,8 +232,8 @@ class LayerSums:
     def operator(self, name: str) -> Named:
         """Return the correlation as an operator whose entries are labelled with the weights."""
         geometry = self.geometry
-        points = triples(geometry)
-        return Named(self.names(name), geometry.out_shape, geometry.in_shape, points, self.weights)
+        entries = entries_of(geometry)
+        return Named(self.names(name), geometry.out_shape, geometry.in_shape, entries, self.weights)
 
     def definition(self, operator: Named, x: Array, given: tuple[str, ...] = ()) -> Definition:
         """Return the statement of the sum that defines the correlation."""
@@ -284,7 +282,7 @@ class Subject:
         """
         layer, transposed = one_layer(operator, name)
         geometry, named = _abbreviated(layer)
-        setting = Setting.of(operator, named)
+        setting = Setting.of(operator, named=named)
         names = Names(*setting.symbols, *(symbol for symbol, _ in named))
         return Subject(operator, layer, geometry, transposed, setting, names)
 
@@ -302,7 +300,7 @@ class Subject:
 
     def _own(self, name: str) -> Named:
         """Return the layer as a named operator with the entries of the given operator."""
-        return replace(self.sums.operator(name), entries=triples(self.layer.geometry))
+        return replace(self.sums.operator(name), entries=entries_of(self.layer.geometry))
 
     def kind(self) -> str:
         """Return the kind of the operator, such as "transposed correlation"."""
@@ -362,7 +360,7 @@ def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], .
         outputs: Any = axis.out_size
         if is_symbolic(outputs) and outputs.has(sympy.Max):
             rounded = -(-axis.in_size // axis.stride)
-            same = same_sizes(Setting.of(layer), [(outputs, rounded)], "")
+            same = are_same(Setting.of(layer), outputs, rounded)
             outputs = rounded if same else outputs.subs(total, symbol)
         axes.append(replace(axis, padding=padding.subs(total, symbol), out_size=outputs))
     geometry = replace(layer.geometry, axes=tuple(axes))
@@ -372,16 +370,12 @@ def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], .
 def swapped(named: Named) -> Named:
     """Return the operator with rows and columns exchanged."""
     rows, columns = len(named.out_shape), len(named.in_shape)
-    width = named.entries.dim(dim_type.set)
-    order = [*range(rows, rows + columns), *range(rows), *range(rows + columns, width)]
-    entries = _arranged(named.entries, [f"a{k}" for k in order])
+
+    def entries(point: Sequence[Value]) -> list[Condition]:
+        column, row = point[:columns], point[columns : columns + rows]
+        return named.entries((*row, *column, *point[columns + rows :]))
+
     return replace(named, out_shape=named.in_shape, in_shape=named.out_shape, entries=entries)
-
-
-def _arranged(points: islpy.Set, target: Iterable[str], declared: str = "") -> islpy.Set:
-    """Return points in new coordinates, each an expression in a0, a1, ..."""
-    names = ", ".join(f"a{k}" for k in range(points.dim(dim_type.set)))
-    return points.apply(islpy.Map(f"{declared}{{ [{names}] -> [{', '.join(target)}] }}"))
 
 
 def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry) -> Named:
@@ -390,32 +384,27 @@ def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry
     Its weight [c, f, t] is weight [k, e, K - 1 - t] with c = E g + e and k = D g + f in group g.
     """
     shapes = (geometry.out_shape, geometry.in_shape)
-    lead, spatial = int(geometry.has_channels), len(geometry.axes)
+    inner, lead = entries_of(geometry), int(geometry.has_channels)
     start = sum(map(len, shapes))
-    target = [f"a{k}" for k in range(start)]
-    if lead:
-        groups, outputs, inputs = original.channels
-        c, f = f"a{start}", f"a{start + 1}"
-        if groups == 1:
-            target += [f, c]
-        else:
-            target += [
-                f"{text(outputs)}*floor({c}/{text(inputs)}) + {f}",
-                f"{c} - {text(inputs)}*floor({c}/{text(inputs)})",
-            ]
-    first = start + 2 * lead
-    for k in range(spatial):
-        target.append(f"{text(original.taps[k])} - 1 - a{first + k}")
-    declared = parameters(*original.taps)
-    return Named(name, *shapes, _arranged(triples(geometry), target, declared), weights)
+
+    def entries(point: Sequence[Value]) -> list[Condition]:
+        label = list(point[start:])
+        own: list[Value] = []
+        bounds: list[Condition] = []
+        if lead:
+            k, e = label[:2]
+            groups, outputs, inputs = original.channels
+            group = 0 if groups == 1 else quotient(k, outputs)
+            own = [inputs * group + e, k - outputs * group]
+            bounds = [within(k, groups * outputs), within(e, inputs)]
+        pairs = zip(original.taps, label[2 * lead :], strict=True)
+        return [*bounds, *inner((*point[:start], *own, *(taps - 1 - t for taps, t in pairs)))]
+
+    return Named(name, *shapes, entries, weights)
 
 
-def moves(name: str, axes: Sequence[Axis], channels: object) -> Named:
+def moves(name: str, axes: Sequence[Axis], channels: Any) -> Named:
     """Return an operator that moves samples along each axis, identically in all channels."""
-    every = (*([] if channels is None else [Axis(channels, channels)]), *axes)
-    points = triples(Geometry(every))
-    width = 2 * len(every)
-    points = points.project_out(dim_type.set, width, points.dim(dim_type.set) - width)
-    return Named(
-        name, tuple(axis.out_size for axis in every), tuple(axis.in_size for axis in every), points
-    )
+    geometry = Geometry(tuple(axes), channels, channels)
+    entries = entries_of(geometry, has_labels=False)
+    return Named(name, geometry.out_shape, geometry.in_shape, entries)

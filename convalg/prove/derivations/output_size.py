@@ -69,8 +69,8 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     output = Index(((1, j),))
     exists = Compared(output, Index((), axis.out_size), strict=True)
     fits = Compared(last, end)
-    solved = Compared(output, Index((), room), divisor=int(axis.stride))
-    counted = Rounded(room, int(axis.stride))
+    solved = Compared(output, Index((), room), divisor=axis.stride)
+    counted = Rounded(room, axis.stride)
     border = "" if axis.boundary == "zeros" else ", before the boundary rule is applied"
     ends = (
         Extreme("min", taps, read_at(axis, j, t), first, outputs),
@@ -110,8 +110,8 @@ def _after(axis: Axis, setting: Setting) -> Size:
         pair = same_padding(
             axis.in_size,
             axis.taps,
-            int(axis.stride),
-            abs(int(axis.dilation)),
+            axis.stride,
+            abs(axis.dilation),
             lower=lower,
         )
         if pair[0] == axis.before:
@@ -172,10 +172,10 @@ def _cropped(axis: Axis) -> tuple[Size, Size]:
     after = axis.after
     added = expanded(axis.before - after)
     if is_symbolic(after) or is_symbolic(added):
-        is_small = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
+        is_small = is_symbolic(added) or 0 <= added < max(axis.stride, abs(axis.dilation))
         is_extra = getattr(added, "is_nonnegative", True)
         return (axis.before, added) if is_small and is_extra else (after, 0)
-    if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):
+    if 0 <= added < max(axis.stride, abs(axis.dilation)):
         return axis.before, added
     return (after, 0) if after >= 0 else (0, -after)
 

@@ -1,0 +1,111 @@
+"""Conditions on indices, and the entries of operators as conditions on a point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from convalg.axis import Axis, Size
+from convalg.geometry import Geometry
+from convalg.prove.decisions.smtlib import Script
+
+Value: TypeAlias = "Any"
+"""A size or an index: an integer or a SymPy expression of integers."""
+
+
+class Relation(NamedTuple):
+    """The condition that a value is zero, or at least zero."""
+
+    value: Value
+    is_zero: bool = False
+
+    def text(self, script: Script, values: Mapping[Any, Any]) -> str:
+        """Return the condition in SMT-LIB, with values for its variables."""
+        value = put(self.value, values)
+        return script.equal(value, 0) if self.is_zero else script.at_least(value, 0)
+
+
+Condition: TypeAlias = "tuple[tuple[Relation, ...], ...]"
+"""Alternatives, of which one must hold; an alternative is a list of relations that all hold."""
+
+
+def equal(first: Value, second: Value) -> Condition:
+    """Return the condition first = second."""
+    return ((Relation(first - second, True),),)
+
+
+def within(index: Value, size: Size) -> Condition:
+    """Return the condition 0 <= index < size."""
+    return ((Relation(index), Relation(size - 1 - index)),)
+
+
+def put(value: Value, values: Mapping[Any, Any]) -> Value:
+    """Return a value with values in place of its variables."""
+    return value.xreplace(values) if values and hasattr(value, "xreplace") else value
+
+
+# Entries of operators.
+
+Entries: TypeAlias = "Callable[[Sequence[Value]], list[Condition]]"
+"""Returns when an operator has an entry at a point (row, column, label), one index per axis."""
+
+
+def entries_of(geometry: Geometry, *, has_labels: bool = True) -> Entries:
+    """Return the entries of the correlation of a geometry.
+
+    Args:
+        geometry: the layer.
+        has_labels: whether the entries are labelled with weights; otherwise the kernel has one tap
+            of weight one and the same pattern in each channel.
+    """
+    lead, dims = int(geometry.has_channels), len(geometry.axes)
+
+    def at(point: Sequence[Value]) -> list[Condition]:
+        row, column, label = point[: lead + dims], point[lead + dims : 2 * (lead + dims)], None
+        conditions: list[Condition] = []
+        if has_labels:
+            label = point[2 * (lead + dims) :]
+        if lead:
+            conditions += _channels(geometry, row[0], column[0], label)
+        taps = label[2 * lead :] if label is not None else [0] * dims
+        for axis, o, i, t in zip(geometry.axes, row[lead:], column[lead:], taps, strict=True):
+            conditions += axis_entries(axis, o, i, t)
+        return conditions
+
+    return at
+
+
+def _channels(
+    geometry: Geometry, k: Value, c: Value, label: Sequence[Value] | None
+) -> list[Condition]:
+    """Return when output channel k reads input channel c with a label (k, e, ...)."""
+    if label is None:
+        return [equal(k, c), within(k, geometry.out_channels)]
+    groups, outputs, inputs = geometry.channels
+    own, e = label[0], label[1]
+    group = 0 if groups == 1 else quotient(k, outputs)
+    return [
+        equal(own, k),
+        within(k, groups * outputs),
+        within(e, inputs),
+        equal(c, inputs * group + e),
+    ]
+
+
+def axis_entries(axis: Axis, o: Value, i: Value, t: Value) -> list[Condition]:
+    """Return when tap t of output o reads input i along one axis."""
+    raw = axis.raw(o, t)
+    pieces = []
+    for piece in axis.pieces():
+        ends = [] if piece.low is None else [Relation(raw - piece.low)]
+        ends += [] if piece.high is None else [Relation(piece.high - raw)]
+        reads = Relation(i - piece.sign * raw - piece.constant, True)
+        pieces.append((reads, *ends))
+    return [within(o, axis.out_size), within(t, axis.taps), within(i, axis.in_size), tuple(pieces)]
+
+
+def quotient(value: Value, divisor: Size) -> Value:
+    """Return floor(value / divisor)."""
+    import sympy
+
+    return value if divisor == 1 else sympy.floor(sympy.sympify(value) / divisor)
