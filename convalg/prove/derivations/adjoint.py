@@ -12,11 +12,11 @@ from convalg.prove.derivations.indices import Index, expanded, read_at, variable
 from convalg.prove.derivations.layer_sums import (
     LayerSums,
     Subject,
-    kind_of,
     moves,
     relabelled,
     swapped,
 )
+from convalg.prove.derivations.one_layer import kind_of
 from convalg.prove.derivations.statements import Definition, Equation, OperatorEquation
 from convalg.prove.derivations.sums import (
     Applied,
@@ -76,7 +76,7 @@ class _TransposedAdjoint:
         pairing = Equation(Inner(g, Applied(named, self.x)), self._exchanged())
         row = Entry(Applied(named.T, g), sums.index("o", "k"))
         free = sums.free("o", "k", sums.geometry.out_shape)
-        kind = kind_of(sums.geometry)
+        kind = self.subject.layer.layer_kind
         return [
             first,
             step(
@@ -177,7 +177,7 @@ class _LayerAdjoint:
             inner.append(Axis(length, axis.out_size, axis.taps, axis.stride, axis.dilation, start))
         layer = Geometry(tuple(inner), geometry.in_channels, geometry.out_channels, geometry.groups)
         border = _Border(tuple(outer), self.sums, layer)
-        return border, LayerSums.of(layer, self.names)
+        return border, self.sums.of(layer)
 
     def _without_border(self, sums: LayerSums, named: Named) -> tuple[list[Step], ProductSum]:
         """From the inner product with g to the product of operators, for a zero-padded layer."""
@@ -210,7 +210,7 @@ class _Border:
     def __init__(self, axes: tuple[Axis, ...], sums: LayerSums, inside: Geometry) -> None:
         names, geometry = sums.names, sums.geometry
         self.operator = moves(names("P"), axes, geometry.in_channels)
-        own = LayerSums.of(Geometry(axes, geometry.in_channels, geometry.in_channels), names)
+        own = sums.of(Geometry(axes, geometry.in_channels, geometry.in_channels))
         x, v = Array(names("x"), geometry.in_shape), Array(names("v"), inside.in_shape)
         padded = own.each("j")
         at = tuple(
@@ -264,10 +264,11 @@ class _Flipped:
         at = tuple(_flipped_read(axis, i, t) for axis, i, t in axes)
         direct = sums.gathered(source, at, sums.flipped_tap())
         rotated = " (in two dimensions: rotated by 180 degrees)" if len(geometry.axes) == 2 else ""
+        flip = "the window is" if sums.weights is None else "the kernel is"
         steps.append(
             step(
                 Equation(transposed, direct, free),
-                f"index the taps from the other end: the kernel is flipped{rotated}",
+                f"index the taps from the other end: {flip} flipped{rotated}",
                 setting,
             )
         )
@@ -275,13 +276,15 @@ class _Flipped:
         flipped, layer_step = self._flipped_layer(padded)
         result = ProductSum((flipped, padded, *tail))
         applied_to = ", applied to the upsampled gradient" if self.strided else ""
-        kind = kind_of(geometry)
+        last = f"the {kind_of(geometry)} with the flipped kernel"
+        if sums.weights is None:
+            last = "sum over windows"
         steps += [
             pad_step,
             layer_step,
             step(
                 OperatorEquation(self.named.T, result),
-                f"in matrix form: pad, then the {kind} with the flipped kernel{applied_to}",
+                f"in matrix form: pad, then {last}{applied_to}",
                 setting,
             ),
         ]
@@ -309,9 +312,8 @@ class _Flipped:
             Axis(axis.in_size, length, axis.taps, 1, axis.dilation, axis.padding)
             for axis, length in zip(geometry.axes, self.lengths, strict=True)
         )
-        dense = LayerSums.of(
-            Geometry(dense_axes, geometry.in_channels, geometry.out_channels, geometry.groups),
-            self.names,
+        dense = sums.of(
+            Geometry(dense_axes, geometry.in_channels, geometry.out_channels, geometry.groups)
         )
         every = dense.operator("A_{1}")
         x = Array(self.names("x"), geometry.in_shape)
@@ -374,7 +376,10 @@ class _Flipped:
             for axis, length in zip(geometry.axes, lengths, strict=True)
         )
         exchanged = Geometry(axes, geometry.out_channels, geometry.in_channels, geometry.groups)
-        named = relabelled(exchanged, sums.weights, "A'", geometry)
+        if sums.weights is None:
+            named = sums.named("A'", exchanged)
+        else:
+            named = relabelled(exchanged, sums.weights, "A'", geometry)
         v = Array(self.names("v"), named.in_shape)
         at = tuple(
             read_at(axis, i, t)
@@ -383,9 +388,11 @@ class _Flipped:
         row = Entry(Applied(named, v), sums.index("i", "c"))
         total = sums.gathered(v, at, sums.flipped_tap())
         free = sums.free("i", "c", geometry.in_shape)
-        shapes = (named.in_shape, named.out_shape, geometry.kernel_shape)
+        shapes = (named.in_shape, named.out_shape, *sums.weight_shapes)
         channels = ", input and output channels exchanged" if sums.lead else ""
         reason = f"A' is the valid {kind_of(geometry)} with the flipped kernel{channels}"
+        if sums.weights is None:
+            reason = "A' sums over the windows of the padded gradient"
         statement = Definition(named, Equation(row, total, free), shapes)
         return named, step(statement, reason, self.setting)
 

@@ -50,37 +50,50 @@ Entries: TypeAlias = "Callable[[Sequence[Value]], list[Condition]]"
 """Returns when an operator has an entry at a point (row, column, label), one index per axis."""
 
 
-def entries_of(geometry: Geometry, *, has_labels: bool = True) -> Entries:
-    """Return the entries of the correlation of a geometry.
-
-    Args:
-        geometry: the layer.
-        has_labels: whether the entries are labelled with weights; otherwise the kernel has one tap
-            of weight one and the same pattern in each channel.
-    """
+def entries_of(geometry: Geometry) -> Entries:
+    """Return the entries of a correlation, whose labels are the indices of its weights."""
     lead, dims = int(geometry.has_channels), len(geometry.axes)
 
     def at(point: Sequence[Value]) -> list[Condition]:
-        row, column, label = point[: lead + dims], point[lead + dims : 2 * (lead + dims)], None
+        row, column = point[: lead + dims], point[lead + dims : 2 * (lead + dims)]
+        label = point[2 * (lead + dims) :]
         conditions: list[Condition] = []
-        if has_labels:
-            label = point[2 * (lead + dims) :]
         if lead:
             conditions += _channels(geometry, row[0], column[0], label)
-        taps = label[2 * lead :] if label is not None else [0] * dims
-        for axis, o, i, t in zip(geometry.axes, row[lead:], column[lead:], taps, strict=True):
-            conditions += axis_entries(axis, o, i, t)
-        return conditions
+        indices = zip(geometry.axes, row[lead:], column[lead:], label[2 * lead :], strict=True)
+        return [*conditions, *(each for axis in indices for each in axis_entries(*axis))]
 
     return at
 
 
-def _channels(
-    geometry: Geometry, k: Value, c: Value, label: Sequence[Value] | None
-) -> list[Condition]:
+def pool_entries(geometry: Geometry) -> Entries:
+    """Return the entries of a sum pooling, the same in each channel.
+
+    The label has the tap of each axis with more than one tap; see `pool_taps`.
+    """
+    lead, dims = int(geometry.has_channels), len(geometry.axes)
+
+    def at(point: Sequence[Value]) -> list[Condition]:
+        row, column = point[: lead + dims], point[lead + dims : 2 * (lead + dims)]
+        label = point[2 * (lead + dims) :]
+        conditions: list[Condition] = []
+        if lead:
+            conditions = [equal(row[0], column[0]), within(row[0], geometry.out_channels or 1)]
+        left = iter(label)
+        taps = [0 if axis.taps == 1 else next(left) for axis in geometry.axes]
+        indices = zip(geometry.axes, row[lead:], column[lead:], taps, strict=True)
+        return [*conditions, *(each for axis in indices for each in axis_entries(*axis))]
+
+    return at
+
+
+def pool_taps(geometry: Geometry) -> int:
+    """Return the length of the labels of a sum pooling."""
+    return sum(axis.taps != 1 for axis in geometry.axes)
+
+
+def _channels(geometry: Geometry, k: Value, c: Value, label: Sequence[Value]) -> list[Condition]:
     """Return when output channel k reads input channel c with a label (k, e, ...)."""
-    if label is None:
-        return [equal(k, c), within(k, geometry.out_channels)]
     groups, outputs, inputs = geometry.channels
     own, e = label[0], label[1]
     group = 0 if groups == 1 else quotient(k, outputs)

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from convalg.errors import KindError
-from convalg.faces.latex import layer_of
-from convalg.operators.leaves import Adjoint, Convolution
-from convalg.operators.tree import Operator
 from convalg.prove.derivations.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
 
-WIDEST = 54
+WIDEST = 53
 """The number of characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
 LONGEST_REASON = 72
 
@@ -141,9 +137,9 @@ def _folded(formula: str) -> list[str]:
     on separate lines first.
     """
     lines = [formula if width(formula) <= WIDEST else _stacked(formula)]
-    for marks in ((" = ", " \\iff "), (" + ", " - "), ("\\, ", " \\sum")):
+    for marks in ((" = ", " \\iff ", " \\to "), (" + ", " - "), ("\\, ", " \\sum")):
         lines = [part for line in lines for part in _split(line, marks)]
-    first, *rest = lines
+    first, *rest = map(_narrowed, lines)
     return [first, *(f"\\qquad {{}}{line}" for line in rest)]
 
 
@@ -158,6 +154,45 @@ def _stacked(formula: str) -> str:
             under = under.replace(":\\, ", ": \\\\ ").replace(",\\, ", ", \\\\ ")
             parts[number] = f"\\substack{{{under}}}{rest}"
     return "\\sum_{".join(parts)
+
+
+def _narrowed(line: str) -> str:
+    """Write the widest subscripts and superscripts of a line that is too wide one below another."""
+    while width(line) > WIDEST:
+        scripts = {line[start:end]: _columns(line[start:end]) for start, end in _scripts(line)}
+        wide = {script: narrow for script, narrow in scripts.items() if narrow != script}
+        if not wide:
+            break
+        widest = max(wide, key=lambda script: width(f"_{{{script}}}"))
+        line = line.replace(f"{{{widest}}}", f"{{{wide[widest]}}}")
+    return line
+
+
+def _scripts(line: str) -> Iterator[tuple[int, int]]:
+    """Yield the ends of the text of each subscript and superscript in braces."""
+    for match in re.finditer(r"[_^]\{", line):
+        depth, end = 1, match.end()
+        while depth:
+            depth += _DEPTH.get(line[end], 0)
+            end += 1
+        yield match.end(), end - 1
+
+
+def _columns(script: str) -> str:
+    """Return a list of indices or a product of sizes as a column."""
+    if script.startswith("\\substack"):
+        return script
+    depth, column, position = 0, "", 0
+    while position < len(script):
+        depth += script.startswith(_OPEN, position) - script.startswith(_CLOSE, position)
+        mark = next((m for m in (", ", "\\times ") if script.startswith(m, position)), "")
+        if mark and depth == 0:
+            column += f"{mark}\\\\ "
+            position += len(mark)
+            continue
+        column += script[position]
+        position += 1
+    return script if column == script else f"\\substack{{{column}}}"
 
 
 _DEPTH = {"{": 1, "}": -1}
@@ -275,17 +310,3 @@ def _divided(match: re.Match[str]) -> str:
     if above == "d":
         return f"d/{below.removeprefix('(').removesuffix(')').replace('d ', 'd')}"
     return f"{above}/{below}"
-
-
-def one_layer(operator: Operator, name: str) -> tuple[Convolution, bool]:
-    """Return the correlation or convolution, and whether the operator is its transpose.
-
-    Raises: KindError for any other operator.
-    """
-    layer = operator.operator if isinstance(operator, Adjoint) else operator
-    if not isinstance(layer, Convolution):
-        raise KindError(
-            f"{name} can be derived for a single correlation or convolution, or the transpose of "
-            f"one, not for {operator!r}: call simplify(), or use its factors"
-        )
-    return layer, layer_of(operator)[1]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from convalg.errors import KindError
 from convalg.operators.tree import Operator
 from convalg.prove.derivations.conditions import Condition, Value
 from convalg.prove.derivations.derivation import Derivation, Step, step
 from convalg.prove.derivations.indices import Index, variable
-from convalg.prove.derivations.layer_sums import LayerSums, Subject, kind_of
+from convalg.prove.derivations.layer_sums import LayerSums, Subject
+from convalg.prove.derivations.one_layer import kind_of
 from convalg.prove.derivations.statements import Definition, Equation, Ranges, VectorEquation
 from convalg.prove.derivations.sums import (
     Applied,
@@ -59,11 +61,17 @@ class _LayerGradient:
 
     def __init__(self, subject: Subject) -> None:
         sums = subject.sums
+        if sums.weights is None:
+            raise KindError(
+                f"the kernel gradient cannot be derived for {subject.layer.operator!r}, which does "
+                f"not have weights: use a correlation or convolution"
+            )
         self.subject, self.sums, self.setting = subject, sums, subject.setting
+        self.w = sums.weights
         self.in_shape, self.out_shape = subject.shapes
         self.x = Array(sums.names("x"), self.in_shape)
         self.g = Array(sums.names("g"), self.out_shape)
-        self.weight = Entry(sums.weights, sums.tap())
+        self.weight = Entry(self.w, sums.tap())
 
     def steps(self) -> tuple[Step, ...]:
         """Return the steps from the definition to the transpose of B."""
@@ -76,7 +84,7 @@ class _LayerGradient:
         details = [f"{kernel} dilated by the stride"] if strided else []
         details += ["the taps in reverse order"] if kind_of(sums.geometry) == "convolution" else []
         tail = f"; {', '.join(details)}" if details else ""
-        both = VectorEquation(output, Applied(patches, sums.weights))
+        both = VectorEquation(output, Applied(patches, self.w))
         return (
             first,
             step(self._local(output), "the output is linear in each weight", setting),
@@ -164,7 +172,7 @@ class _LayerGradient:
         shapes = (geometry.kernel_shape, self.out_shape, self.in_shape)
         return Definition(patches, equation, shapes, sums.rules)
 
-    def _sum(self, sums: LayerSums) -> IndexSum:
+    def _sum(self, sums: LayerSums) -> Expression:
         return sums.forward(self.x)
 
 
@@ -191,5 +199,5 @@ class _TransposedGradient(_LayerGradient):
         """Sum over o of x[k, o] g[c(k, e), s o + d t - p]."""
         return self._correlated(self.x, self.g)
 
-    def _sum(self, sums: LayerSums) -> IndexSum:
+    def _sum(self, sums: LayerSums) -> Expression:
         return sums.backward(self.x)

@@ -171,8 +171,11 @@ def _cropped(axis: Axis) -> tuple[Size, Size]:
     """
     after = axis.after
     added = expanded(axis.before - after)
-    if is_symbolic(after) or is_symbolic(added):
-        is_small = is_symbolic(added) or 0 <= added < max(axis.stride, abs(axis.dilation))
+    if any(map(is_symbolic, (after, added, axis.stride, axis.dilation))):
+        steps = axis.stride, abs(axis.dilation)
+        is_small = is_symbolic(added) or (
+            added >= 0 and any(is_symbolic(step) or added < step for step in steps)
+        )
         is_extra = getattr(added, "is_nonnegative", True)
         return (axis.before, added) if is_small and is_extra else (after, 0)
     if 0 <= added < max(axis.stride, abs(axis.dilation)):

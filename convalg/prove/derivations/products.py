@@ -127,9 +127,10 @@ class _Reader:
                     for scalar, part in parts
                     for term in self.terms(part, names)
                 ]
-            case IndexSum(variables=variables, body=body, conditions=conditions):
+            case IndexSum(variables, body, conditions, ranges):
                 inner = {**names, **{name: self.fresh() for name in variables}}
-                lead = Product(variables=tuple(inner[name] for name in variables))
+                bounds = tuple(within(inner[name], size) for name, size in ranges)
+                lead = Product(variables=tuple(inner[v] for v in variables), conditions=bounds)
                 for left, right in conditions:
                     lead = lead * self._equal(left, right, inner)
                 return [lead * term for term in self.terms(body, inner)]
@@ -199,11 +200,12 @@ class _Reader:
         named: Named = operator.operator if is_transposed else operator
         others = tuple(self.fresh() for _ in operator.in_shape)
         weights = named.weights
-        labels = tuple(self.fresh() for _ in weights.shape) if weights else ()
+        labels = tuple(self.fresh() for _ in (weights.shape if weights else range(named.taps)))
         row, column = (others, indices) if is_transposed else (indices, others)
         factors = ((weights, labels),) if weights else ()
         conditions = tuple(named.entries((*row, *column, *labels)))
-        lead = Product((), factors, others + labels, conditions)
+        scalars = (named.factor,) if named.factor else ()
+        lead = Product(scalars, factors, others + labels, conditions)
         return [lead * term for term in self._entry(inner, others)]
 
 

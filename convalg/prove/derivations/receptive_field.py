@@ -18,9 +18,10 @@ from convalg.operators.tree import Compose, Operator
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
 from convalg.prove.derivations.conditions import put, quotient
-from convalg.prove.derivations.derivation import Derivation, Step, one_layer, step
+from convalg.prove.derivations.derivation import Derivation, Step, step
 from convalg.prove.derivations.indices import affine, expanded, read_at, size_latex
 from convalg.prove.derivations.layer_sums import Names, Subject
+from convalg.prove.derivations.one_layer import one_layer
 from convalg.prove.derivations.statements import Failure, Setting, Statement, formula_of
 from convalg.prove.verdict import Verdict
 from convalg.size import Condition, is_symbolic
@@ -70,7 +71,7 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
         )
     if isinstance(subject, Compose):
         layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
-        geometries = [(layer.geometry, transposed) for layer, transposed in layers]
+        geometries = [(layer.geometry, layer.transposed) for layer in layers]
         setting, names = Setting.of(subject), Names(*subject.symbols)
     else:
         single = Subject.of(subject, "the receptive field")

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from convalg.axis import Size
 from convalg.prove.derivations.conditions import Entries
-from convalg.prove.derivations.indices import Index
+from convalg.prove.derivations.indices import Index, size_latex
 
 # Vectors: arrays, and operators applied to vectors.
 
@@ -33,7 +33,8 @@ class Array:
 class Named:
     """An operator with a name: its entries [row, column, label] are labelled with `weights`.
 
-    Without weights (padding, upsampling) all entries are one.
+    Without weights (padding, upsampling, pooling) all entries are `factor`, which is one unless
+    given; then the label consists of `taps` indices.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Named:
     in_shape: tuple[Size, ...]
     entries: Entries
     weights: Array | None = None
+    taps: int = 0
+    factor: str = ""
 
     def latex(self) -> str:
         """Return the name."""
@@ -182,21 +185,25 @@ class Plus:
 
 @dataclass(frozen=True, eq=False)
 class IndexSum:
-    """The sum of a body over all integer `variables` that satisfy the conditions."""
+    """The sum of a body over all integer `variables` that satisfy the conditions.
+
+    `ranges`: variables, each with its number of values, which start at 0.
+    """
 
     variables: tuple[str, ...]
     body: Expression
     conditions: tuple[tuple[Index, Index], ...] = ()
+    ranges: tuple[tuple[str, Size], ...] = ()
 
     def latex(self) -> str:
         """Return the summation sign with its variables and conditions, then the body."""
         if not self.variables:
             return self.body.latex()
         under = ", ".join(self.variables)
-        if self.conditions:
-            under += ":\\, " + ",\\, ".join(
-                f"{a.latex()} = {b.latex()}" for a, b in self.conditions
-            )
+        shown = [f"{a.latex()} = {b.latex()}" for a, b in self.conditions]
+        shown += [f"0 \\le {name} < {size_latex(size)}" for name, size in self.ranges]
+        if shown:
+            under += ":\\, " + ",\\, ".join(shown)
         return f"\\sum_{{{under}}} {self.body.latex()}"
 
 
