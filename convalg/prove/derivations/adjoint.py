@@ -6,8 +6,7 @@ from typing import Any
 
 from convalg.axis import Axis
 from convalg.geometry import Geometry
-from convalg.operators.tree import Operator
-from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import Index, expanded, read_at, variable
 from convalg.prove.derivations.layer_sums import (
     LayerSums,
@@ -31,33 +30,10 @@ from convalg.prove.derivations.sums import (
 )
 
 
-def adjoint(operator: Operator) -> Derivation:
-    """Derive that the adjoint is a layer with the flipped kernel: back-propagation to the input.
-
-    The adjoint of a correlation is a correlation, and the adjoint of a convolution is a
-    convolution; it is applied to the gradient, which is upsampled with zeros by the stride and then
-    padded. The adjoint of a transposed layer is the strided layer.
-
-    Args:
-        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
-            symbols; its strides and dilations are numbers.
-
-    Returns:
-        A derivation whose last step writes the adjoint as a product of operators.
-
-    Raises:
-        KindError: for any other operator.
-        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
-            number of channels.
-
-    >>> import convalg as ca
-    >>> n, K = ca.sizes("n K")
-    >>> ca.derive.adjoint(ca.correlation(n, ca.kernel(K))).steps[-1].formula
-    "A^{\\\\mathsf T} = A'\\\\, P"
-    """
-    subject = Subject.of(operator, "the adjoint")
+def adjoint_steps(subject: Subject) -> list[Step]:
+    """Return the steps from the definition of a layer to its adjoint as a product of operators."""
     parts = _TransposedAdjoint if subject.transposed else _LayerAdjoint
-    return Derivation(f"The adjoint of {operator!r}", tuple(parts(subject).steps()))
+    return parts(subject).steps()
 
 
 class _TransposedAdjoint:

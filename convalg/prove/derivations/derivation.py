@@ -10,12 +10,18 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.nonlinear import Formulas
 from convalg.prove.derivations.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
+
+if TYPE_CHECKING:
+    from convalg.prove.certificates import Evidence
 
 WIDEST = 53
 """The number of characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
@@ -31,6 +37,9 @@ class Step:
         reason: why the formula follows, as text.
         check: a function without arguments that returns the verdict on the formula.
         pieces: the parts of the formula that may be written on separate lines.
+        scope: the sizes that the step is about, as text.
+        formulas: a function that returns the formulas of the step and their domain, or None.
+        evidence: the claim that a certificate of the step names.
 
     >>> import convalg as ca
     >>> step = ca.derive.linearity(ca.correlation(4, ca.kernel(2))).steps[-1]
@@ -42,18 +51,31 @@ class Step:
     reason: str
     check: Callable[[], Verdict]
     pieces: tuple[str, ...] = ()
+    scope: str = field(default="", repr=False)
+    formulas: Callable[[], tuple[Formulas, Domain]] | None = field(default=None, repr=False)
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False)
 
     @property
     def verdict(self) -> Verdict:
         """The verdict of the check, which is run at each access."""
-        return self.check()
+        return replace(self.check(), evidence=self.evidence)
 
 
 def step(statement: Statement, reason: str, setting: Setting) -> Step:
     """Return a step with the formula and the check of a statement."""
     pieces = tuple(statement.pieces())
-    check = partial(statement.decide, setting)
-    return Step(",\\quad ".join(pieces), reason, check, pieces)
+
+    def formulas() -> tuple[Formulas, Domain]:
+        return setting.claims(statement.failures).formulas, setting.where
+
+    return Step(
+        ",\\quad ".join(pieces),
+        reason,
+        partial(statement.decide, setting),
+        pieces,
+        setting.scope,
+        formulas,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +106,11 @@ class Derivation:
                 return verdict
         scopes = list(dict.fromkeys(verdict.scope for verdict in verdicts))
         methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
-        return Verdict("proved", self.title, "; ".join(scopes), "; ".join(methods))
+        evidence = tuple(claim for verdict in verdicts for claim in verdict.evidence)
+        certified = evidence if len(evidence) == len(verdicts) else ()
+        return Verdict(
+            "proved", self.title, "; ".join(scopes), "; ".join(methods), evidence=certified
+        )
 
     def latex(self) -> str:
         """Return a LaTeX `align*` environment: reasons and formulas, broken to fit a page."""

@@ -18,7 +18,7 @@ from convalg.operators.tree import Compose, Operator
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
 from convalg.prove.derivations.conditions import put, quotient
-from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import affine, expanded, read_at, size_latex
 from convalg.prove.derivations.layer_sums import Names, Subject
 from convalg.prove.derivations.one_layer import one_layer
@@ -27,63 +27,24 @@ from convalg.prove.verdict import Verdict
 from convalg.size import Condition, is_symbolic
 
 
-def receptive_field(subject: Operator | Network, node: str | None = None) -> Derivation:
-    """Derive which inputs one output of a product of layers, or of a network, may depend on.
-
-    Rule: backward through a layer of a product, r <- s r + (d (k - 1) + 1 - s), S <- s S,
-    P <- s P + p; forward through a network, to `node` or the output, r <- r + d (k - 1) j,
-    P <- P + p j, j <- s j, with the size r, the jump j and the padding P. Where branches meet,
-    their fields are united. Borders are ignored, and so are gaps between the inputs that are read.
-
-    Args:
-        subject: a layer, a product of layers, or a network. Sizes are numbers or symbols; strides
-            and dilations are numbers.
-        node: the name of the node of a network whose field is derived; the output of the network
-            unless given. None for a layer or a product.
-
-    Returns:
-        A derivation with one step per layer and axis; equal axes of a network are derived once.
-
-    Raises:
-        KindError: when a factor of a product is not a correlation or convolution or the transpose
-            of one, when `node` is given without a network, for a network without spatial axes, and
-            where branches with different jumps meet.
-        UndecidableError: for symbolic strides or dilations.
-
-    Source: Araujo, Norris, Sim, Computing Receptive Fields of CNNs, Distill 2019.
-
-    >>> import convalg as ca
-    >>> net = ca.correlation(7, ca.kernel(3, name="b")) @ ca.correlation(9, ca.kernel(3))
-    >>> print(ca.derive.receptive_field(net).steps[-1].formula.split(",\\\\quad ", 1)[1])
-    \\operatorname{hull} R_{0}(u) = [u,\\ u + 4],\\quad r = 5
-    >>> derivation = ca.derive.receptive_field(ca.zoo.lenet5(), "S4")
-    >>> [step.reason.split(":")[0] for step in derivation.steps[1:]]
-    ['through C1', 'through S2', 'through C3', 'through S4']
-    >>> derivation.steps[-1].formula, bool(derivation.verify())
-    ('u \\\\mapsto [4 u,\\\\ 4 u + 15],\\\\quad r = 16,\\\\ j = 4,\\\\ P = 0', True)
-    """
-    if isinstance(subject, Network):
-        return _through(subject, subject.receptive_field(node).node)
-    if node is not None:
-        raise KindError(
-            f"{subject!r} is an operator, which does not have a node {node!r}: only a network has "
-            f"nodes"
-        )
-    if isinstance(subject, Compose):
-        layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
-        geometries = [(layer.geometry, layer.transposed) for layer in layers]
-        setting, names = Setting.of(subject), Names(*subject.symbols)
-    else:
-        single = Subject.of(subject, "the receptive field")
+def operator_steps(operator: Operator) -> list[Step]:
+    """Return the steps from the last layer of a product back to its input."""
+    factors = operator.factors if isinstance(operator, Compose) else (operator,)
+    layers = [one_layer(factor, "the receptive field") for factor in factors]
+    if len(layers) == 1:
+        single = Subject.of(operator, "the receptive field")
         geometries = [(single.geometry, single.transposed)]
         setting, names = single.setting, single.names
+    else:
+        geometries = [(layer.geometry, layer.transposed) for layer in layers]
+        setting, names = Setting.of(operator), Names(*operator.symbols)
     dims = len(geometries[0][0].axes)
     steps: list[Step] = []
     for k in range(dims):
         axes = [(geometry.axes[k], transposed) for geometry, transposed in geometries]
         where = "" if dims == 1 else f" on axis {k}"
         steps += _field_steps(axes, where, setting, names)
-    return Derivation(f"The receptive field of {subject!r}", tuple(steps))
+    return steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,8 +253,8 @@ def _above(script: Script, first: Any, second: Any) -> str:
     return script.above(-above if below.could_extract_minus_sign() else above, 0)
 
 
-def _through(net: Network, node: str) -> Derivation:
-    """Derive the field of a node, forward from the input through all its ancestors."""
+def network_steps(net: Network, node: str) -> list[Step]:
+    """Return the steps forward from the input of a network through all ancestors of a node."""
     dims = len(net.in_shape) - 1
     if not dims:
         raise KindError(
@@ -311,7 +272,7 @@ def _through(net: Network, node: str) -> Derivation:
     limits = tuple(Condition(value - 1) for value in positive)
     setting = Setting(Domain(symbols, limits))
     output = Names(*symbols)("u")
-    steps = [
+    return [
         step(
             replace(field, output=output),
             reason + (f" (axis {axis})" if len(axes) > 1 else ""),
@@ -320,7 +281,6 @@ def _through(net: Network, node: str) -> Derivation:
         for axis, fields in enumerate(axes)
         for field, reason in fields
     ]
-    return Derivation(f"The receptive field of {node} in {net.name}", tuple(steps))
 
 
 def _fields(

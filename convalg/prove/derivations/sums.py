@@ -197,14 +197,16 @@ class IndexSum:
 
     def latex(self) -> str:
         """Return the summation sign with its variables and conditions, then the body."""
+        body = self.body.latex()
+        body = f"({body})" if isinstance(self.body, Plus) else body
         if not self.variables:
-            return self.body.latex()
+            return body
         under = ", ".join(self.variables)
         shown = [f"{a.latex()} = {b.latex()}" for a, b in self.conditions]
         shown += [f"0 \\le {name} < {size_latex(size)}" for name, size in self.ranges]
         if shown:
             under += ":\\, " + ",\\, ".join(shown)
-        return f"\\sum_{{{under}}} {self.body.latex()}"
+        return f"\\sum_{{{under}}} {body}"
 
 
 @dataclass(frozen=True, eq=False)
