@@ -65,6 +65,9 @@ class Field(Statement):
     exact: bool
     given: tuple[str, ...] = ()
     """Abbreviations of the setting, as LaTeX."""
+    source: tuple[Any, Any] | None = None
+    """The bounds of R(u) of the layer after this one, proved by an earlier step, if they are used
+    in place of the layers after it."""
 
     def pieces(self) -> list[str]:
         """The set, its bounds, and the number of indices between them."""
@@ -82,8 +85,13 @@ class Field(Statement):
         """Yield that an index outside the bounds is read, or that a bound is not."""
         u = script.index("index.0")
         start, end = (put(sympy.sympify(v), {self.output: u}) for v in (self.start, self.end))
-        conditions, index, number = [], u, 0
-        for axis, transposed in self.chain:
+        conditions: list[str] = []
+        index, number, chain = u, 0, self.chain
+        if self.source is not None:
+            index, number, chain = script.index("index.1"), 1, self.chain[-1:]
+            first, last = (put(sympy.sympify(v), {self.output: u}) for v in self.source)
+            conditions += [script.at_least(index, first), script.at_least(last, index)]
+        for axis, transposed in chain:
             t = script.index(f"index.{(number := number + 1)}")
             conditions += script.within(t, axis.taps)
             if transposed:
@@ -158,9 +166,11 @@ def _field_steps(
     start: Any = u
     end: Any = u
     label = names("R")
-    steps = []
+    steps: list[Step] = []
+    is_exact = True
     for number, (axis, transposed) in enumerate(axes):
         depth = len(axes) - number
+        source = start, end
         if transposed:
             start, end = _reads_back(axis, start)[0], _reads_back(axis, end)[1]
         else:
@@ -173,8 +183,11 @@ def _field_steps(
         given = setting.abbreviations(axis.padding)
         chain = tuple(axes[: number + 1])
         field = Field(shown, own, u, chain, start, end, exact=True, given=given)
-        if not field.decide(setting):
-            field = replace(field, exact=False)
+        # After a layer with only a bound, exactness with symbols is not worth its search.
+        is_plain = is_exact or all(each.is_concrete for each, _ in chain)
+        is_exact = is_plain and bool(field.decide(setting))
+        if not is_exact:
+            field = replace(field, exact=False, source=source if number else None)
         kind = "transposed layer" if transposed else "layer"
         numbers = f"k = {axis.taps}, s = {axis.stride}, p = {axis.before}"
         if abs(axis.dilation) != 1:
