@@ -11,6 +11,7 @@ from convalg.errors import KindError
 from convalg.network.network import Network
 from convalg.operators.tree import Operator
 from convalg.prove.derivations import receptive_field as fields
+from convalg.prove.derivations.batch_norm import batch_norm_steps
 from convalg.prove.derivations.derivation import Derivation, Step
 from convalg.prove.derivations.kinds import derived
 
@@ -18,6 +19,7 @@ __all__ = [
     "Derivation",
     "Step",
     "adjoint",
+    "batch_norm",
     "kernel_gradient",
     "linearity",
     "output_size",
@@ -173,3 +175,25 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
             f"nodes"
         )
     return derived("receptive_field", "The receptive field", subject)
+
+
+def batch_norm() -> Derivation:
+    """Derive the gradients of batch normalisation in training, for every batch size.
+
+    The mean and the variance depend on every sample, so that the gradient of one sample has three
+    terms; in inference they are constants, and one term is left. z is the normalised batch.
+
+    Returns:
+        A derivation with the gradients of beta, gamma and one sample x_j.
+
+    Source: Ioffe & Szegedy, Batch Normalization: Accelerating Deep Network Training by Reducing
+    Internal Covariate Shift, 2015, section 3.
+
+    >>> import convalg as ca
+    >>> derivation = ca.derive.batch_norm()
+    >>> print(derivation.steps[-1].formula)
+    \\frac{\\partial}{\\partial x_{j}} \\sum_{i} g_{i} y_{i} = \\frac{\\gamma}{\\sigma} g_{j}
+    >>> bool(derivation.verify())
+    True
+    """
+    return Derivation("The gradients of batch normalisation", tuple(batch_norm_steps()))

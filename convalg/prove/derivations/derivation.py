@@ -23,7 +23,7 @@ from convalg.prove.verdict import Verdict, escaped
 if TYPE_CHECKING:
     from convalg.prove.certificates import Evidence
 
-WIDEST = 52
+WIDEST = 53
 """The number of characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
 LONGEST_REASON = 72
 
@@ -258,6 +258,7 @@ def width(formula: str) -> float:
     shown = re.sub(r"\\substack\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", _widest, formula)
     shown = re.sub(r"\\(?:text|operatorname|mathbf|mathsf|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
     shown = re.sub(r"\\(?:left|right|colon|,|;)", "", shown)
+    shown = re.sub(r"\\[lg]e(?![a-z])", "<", shown.replace("\\iff", "mmm"))
     shown = re.sub(r"\\q?quad", "   ", shown)
     shown = re.sub(r"\\frac\{((?:[^{}]|\{[^{}]*\})*)\}\{[^{}]*\}", r"\1", shown)
     small = 0.0
@@ -289,6 +290,10 @@ _MARKS = {
     r"\partial": "d",
     r"\mapsto": "->",
     r"\subseteq": "within",
+    r"\epsilon": "epsilon",
+    r"\gamma": "gamma",
+    r"\sigma": "sigma",
+    r"\mu": "mu",
     r"\alpha": "a",
     r"\beta": "b",
     r"\rho": "border",

@@ -141,7 +141,13 @@ def wrong(statement: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] if name in ("groups", "steps") else [])
+        for name in LAYERS
+    ],
+)
 def test_a_wrong_statement_is_not_proved(kind: str, name: str) -> None:
     if kind == "kernel_gradient" and "pooling" in name:
         pytest.skip("a pooling does not have a kernel")
