@@ -23,7 +23,7 @@ from convalg.prove.verdict import Verdict, escaped
 if TYPE_CHECKING:
     from convalg.prove.certificates import Evidence
 
-WIDEST = 53
+WIDEST = 51
 """The number of characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
 LONGEST_REASON = 72
 
@@ -320,7 +320,7 @@ def plain_text(formula: str) -> str:
     '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
     """
     shown = re.sub(r"_\{(\d+)\}", r"\1", formula)  # o_{1} is o1
-    shown = re.sub(r"(?<!\})\^\{(\(?\d+\)?)\}", r"^\1", shown)  # s^{2} is s^2
+    shown = re.sub(r"\^\{(\(?\d+\)?)\}", r"^\1", shown)  # s^{2} is s^2
     shown = re.sub(r"\\(?:text|operatorname|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
     shown = shown.replace("\\{", "<<").replace("\\}", ">>")
     for mark, word in _MARKS.items():
