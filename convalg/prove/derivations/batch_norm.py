@@ -77,7 +77,8 @@ def _order(term: Formula) -> tuple[Any, ...]:
 def _product(formula: Formula) -> str:
     """Return a product: a fraction of numbers, then samples, sums in parentheses, and a sum."""
     above, below = sympy.fraction(formula)
-    numbers, rest = [], []
+    numbers: list[Formula] = []
+    rest: list[Formula] = []
     for factor in sympy.Mul.make_args(above):
         (rest if factor.has(sympy.Indexed) else numbers).append(factor)
     rest.sort(key=lambda factor: (factor.is_Add, isinstance(factor, sympy.Sum), str(factor)))
@@ -144,7 +145,7 @@ def difference(first: Formula, second: Formula) -> Formula:
 
 
 @dataclass(frozen=True, eq=False)
-class Identity:
+class BatchIdentity:
     """The claim that a formula, or its derivative by a parameter or sample, is another formula.
 
     `is_fixed`: whether mu and sigma are constants in the derivative.
@@ -176,7 +177,7 @@ class Identity:
 
 
 LOSS = total(g[i] * y[i])
-STEPS: tuple[tuple[str, tuple[str, ...], Identity], ...] = (
+STEPS: tuple[tuple[str, tuple[str, ...], BatchIdentity], ...] = (
     (
         "definition: subtract the mean of the batch, divide by its standard deviation, scale and "
         "shift; the variance is the mean of the squares minus the square of the mean",
@@ -186,18 +187,20 @@ STEPS: tuple[tuple[str, tuple[str, ...], Identity], ...] = (
             f"z_{{i}} = {latex((x[i] - mu) / sigma)}",
             f"y_{{i}} = {latex(gamma * z[i] + beta)}",
         ),
-        Identity(total((x[i] - mu) ** 2) / m + epsilon, total(x[i] ** 2) / m - mu**2 + epsilon),
+        BatchIdentity(
+            total((x[i] - mu) ** 2) / m + epsilon, total(x[i] ** 2) / m - mu**2 + epsilon
+        ),
     ),
-    ("the loss changes with beta through every output", (), Identity(LOSS, total(g[i]), beta)),
-    ("and with gamma", (), Identity(LOSS, total(g[i] * z[i]), gamma)),
-    ("one sample moves the mean", (), Identity(mu, 1 / m, x[j])),
-    ("and the variance", (), Identity(sigma**2, 2 * (x[j] - mu) / m, x[j])),
-    ("so it moves the standard deviation", (), Identity(sigma, z[j] / m, x[j])),
+    ("the loss changes with beta through every output", (), BatchIdentity(LOSS, total(g[i]), beta)),
+    ("and with gamma", (), BatchIdentity(LOSS, total(g[i] * z[i]), gamma)),
+    ("one sample moves the mean", (), BatchIdentity(mu, 1 / m, x[j])),
+    ("and the variance", (), BatchIdentity(sigma**2, 2 * (x[j] - mu) / m, x[j])),
+    ("so it moves the standard deviation", (), BatchIdentity(sigma, z[j] / m, x[j])),
     (
         "chain rule with g = dL/dy held fixed: directly, through the mean, and through the "
         "standard deviation",
         (),
-        Identity(
+        BatchIdentity(
             LOSS,
             gamma / sigma * (g[j] - total(g[i]) / m - z[j] / m * total(g[i] * z[i])),
             x[j],
@@ -206,7 +209,7 @@ STEPS: tuple[tuple[str, tuple[str, ...], Identity], ...] = (
     (
         "in inference mu and sigma are constants, and only the first term is left",
         (),
-        Identity(LOSS, gamma / sigma * g[j], x[j], is_fixed=True),
+        BatchIdentity(LOSS, gamma / sigma * g[j], x[j], is_fixed=True),
     ),
 )
 
@@ -221,6 +224,6 @@ def batch_norm_steps() -> list[Step]:
     return steps
 
 
-def _decided(identity: Identity, formula: str) -> Verdict:
+def _decided(identity: BatchIdentity, formula: str) -> Verdict:
     verdict = identity.decide()
     return Verdict(verdict.status, formula, SCOPE, METHOD, verdict.counterexample)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from convalg.axis import Axis, Size
 from convalg.geometry import Geometry
 from convalg.prove.decisions.smtlib import Script
 
-Value: TypeAlias = "Any"
+Value: TypeAlias = Size
 """A size or an index: an integer or a SymPy expression of integers."""
 
 
@@ -19,7 +19,7 @@ class Relation(NamedTuple):
     value: Value
     is_zero: bool = False
 
-    def text(self, script: Script, values: Mapping[Any, Any]) -> str:
+    def text(self, script: Script, values: Mapping[object, Value]) -> str:
         """Return the condition in SMT-LIB, with values for its variables."""
         value = put(self.value, values)
         return script.equal(value, 0) if self.is_zero else script.at_least(value, 0)
@@ -39,7 +39,7 @@ def within(index: Value, size: Size) -> Condition:
     return ((Relation(index), Relation(size - 1 - index)),)
 
 
-def put(value: Value, values: Mapping[Any, Any]) -> Value:
+def put(value: Value, values: Mapping[object, Value]) -> Value:
     """Return a value with values in place of its variables."""
     return value.xreplace(values) if values and hasattr(value, "xreplace") else value
 

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from convalg.errors import UndecidableError
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.nonlinear import Formulas
 from convalg.prove.derivations.statements import Setting, Statement
@@ -28,6 +29,10 @@ WIDEST = 51
 LONGEST_REASON = 72
 
 
+def _no_formulas() -> tuple[Formulas, Domain]:
+    raise UndecidableError("this step is not a formula of integers, and has no certificate")
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One step of a derivation: a formula with a reason and a check.
@@ -38,7 +43,7 @@ class Step:
         check: a function without arguments that returns the verdict on the formula.
         pieces: the parts of the formula that may be written on separate lines.
         scope: the sizes that the step is about, as text.
-        formulas: a function that returns the formulas of the step and their domain, or None.
+        formulas: a function that returns the formulas of the step and their domain.
         evidence: the claim that a certificate of the step names.
 
     >>> import convalg as ca
@@ -52,7 +57,7 @@ class Step:
     check: Callable[[], Verdict]
     pieces: tuple[str, ...] = ()
     scope: str = field(default="", repr=False)
-    formulas: Callable[[], tuple[Formulas, Domain]] | None = field(default=None, repr=False)
+    formulas: Callable[[], tuple[Formulas, Domain]] = field(default=_no_formulas, repr=False)
     evidence: tuple[Evidence, ...] = field(default=(), repr=False)
 
     @property

@@ -33,7 +33,7 @@ class Floor:
         below = size_latex(self.divisor)
         return f"\\left\\lfloor \\frac{{{self.variable}}}{{{below}}} \\right\\rfloor"
 
-    def value(self, names: Mapping[Any, Value]) -> Value:
+    def value(self, names: Mapping[object, Value]) -> Value:
         """Return the quotient; `names` has a value for the variable."""
         return quotient(names[self.variable], self.divisor)
 
@@ -137,7 +137,7 @@ class Index:
         shown = [(f, a if isinstance(a, str) else a.latex()) for f, a in self.terms]
         return affine(shown, self.constant)
 
-    def value(self, names: Mapping[Any, Value]) -> Value:
+    def value(self, names: Mapping[object, Value]) -> Value:
         """Return the sum; `names` has a value for each variable and each folded index."""
         total: Value = self.constant
         for factor, atom in self.terms:

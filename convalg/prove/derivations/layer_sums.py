@@ -439,7 +439,7 @@ def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry
     return Named(name, *shapes, entries, weights)
 
 
-def moves(name: str, axes: Sequence[Axis], channels: Any) -> Named:
+def moves(name: str, axes: Sequence[Axis], channels: int | None) -> Named:
     """Return an operator that moves samples along each axis, identically in all channels."""
     geometry = Geometry(tuple(axes), channels, channels)
     entries, taps = pool_entries(geometry), pool_taps(geometry)

@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Product:
+class EntryProduct:
     """A product of entries, for all values of its variables that satisfy the conditions."""
 
     scalars: tuple[str, ...] = ()
     factors: tuple[tuple[Array, tuple[Value, ...]], ...] = ()
-    variables: tuple[Any, ...] = ()
+    variables: tuple[sympy.Symbol, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
-    def __mul__(self, other: Product) -> Product:
-        return Product(
+    def __mul__(self, other: EntryProduct) -> EntryProduct:
+        return EntryProduct(
             self.scalars + other.scalars,
             self.factors + other.factors,
             self.variables + other.variables,
@@ -74,16 +74,16 @@ Key: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
 
 def products_of(
     expression: Expression, free: Iterable[tuple[str, Size]]
-) -> Iterator[tuple[Product, list[Any]]]:
+) -> Iterator[tuple[EntryProduct, list[Value]]]:
     """Yield the products of an expression, each with the indices that determine it.
 
     Args:
         expression: the sum.
         free: its free variables, each with its number of values.
     """
-    reader = _Reader()
-    names = {name: reader.fresh() for name, _ in free}
-    lead = Product(
+    reader = _ProductReader()
+    names: dict[object, Value] = {name: reader.fresh() for name, _ in free}
+    lead = EntryProduct(
         variables=tuple(names.values()),
         conditions=tuple(within(names[name], size) for name, size in free),
     )
@@ -93,7 +93,7 @@ def products_of(
         yield whole, [*names.values(), *shown]
 
 
-class _Reader:
+class _ProductReader:
     """Converts expressions to products; each bound variable has a unique symbol."""
 
     def __init__(self) -> None:
@@ -105,38 +105,39 @@ class _Reader:
 
         return sympy.Symbol(f"v.{next(self._numbers)}", integer=True)
 
-    def terms(self, expression: Expression, names: Mapping[str, Any]) -> list[Product]:
+    def terms(self, expression: Expression, names: Mapping[object, Value]) -> list[EntryProduct]:
         """Return the products of an expression, with a variable for each name."""
         match expression:
             case Entry(vector=vector, index=index):
-                indices, needed = [], Product()
+                indices, needed = [], EntryProduct()
                 for part in index:
                     value, condition = self._value(part, names)
                     indices.append(value)
                     needed = needed * condition
                 return [needed * term for term in self._entry(vector, tuple(indices))]
             case Times(factors=factors):
-                terms = [Product()]
+                terms = [EntryProduct()]
                 for factor in factors:
                     parts = self.terms(factor, names)
                     terms = [a * b for a, b in product(terms, parts)]
                 return terms
             case Plus(parts=parts):
                 return [
-                    Product(scalars=(scalar,)) * term
+                    EntryProduct(scalars=(scalar,)) * term
                     for scalar, part in parts
                     for term in self.terms(part, names)
                 ]
             case IndexSum(variables, body, conditions, ranges):
-                inner = {**names, **{name: self.fresh() for name in variables}}
+                inner = dict(names)
+                inner.update((name, self.fresh()) for name in variables)
                 bounds = tuple(within(inner[name], size) for name, size in ranges)
-                lead = Product(variables=tuple(inner[v] for v in variables), conditions=bounds)
+                lead = EntryProduct(variables=tuple(inner[v] for v in variables), conditions=bounds)
                 for left, right in conditions:
                     lead = lead * self._equal(left, right, inner)
                 return [lead * term for term in self.terms(body, inner)]
             case Inner(left=left, right=right):
                 both = tuple(self.fresh() for _ in left.shape)
-                lead = Product(variables=both)
+                lead = EntryProduct(variables=both)
                 pairs = product(self._entry(left, both), self._entry(right, both))
                 return [lead * a * b for a, b in pairs]
             case Derivative(of=of, by=by):
@@ -144,7 +145,9 @@ class _Reader:
                 return [term for term in slopes if term is not None]
         raise AssertionError(expression)
 
-    def _derived(self, term: Product, by: Entry, names: Mapping[str, Any]) -> Product | None:
+    def _derived(
+        self, term: EntryProduct, by: Entry, names: Mapping[object, Value]
+    ) -> EntryProduct | None:
         """Return the derivative of a term: without its factor from the array of `by`.
 
         The index of that factor must be equal to the index of `by`.
@@ -153,59 +156,60 @@ class _Reader:
         if not positions:
             return None
         (position,) = positions
-        fixed = Product()
+        fixed = EntryProduct()
         for part, other in zip(by.index, term.factors[position][1], strict=True):
             value, needed = self._value(part, names)
-            fixed = fixed * needed * Product(conditions=(equal(value, other),))
+            fixed = fixed * needed * EntryProduct(conditions=(equal(value, other),))
         rest = (*term.factors[:position], *term.factors[position + 1 :])
         return replace(term, factors=rest) * fixed
 
-    def _value(self, index: Index, names: Mapping[str, Any]) -> tuple[Value, Product]:
+    def _value(self, index: Index, names: Mapping[object, Value]) -> tuple[Value, EntryProduct]:
         """Return the value of an index, with the conditions that it needs."""
-        needed = Product()
-        named: dict[Any, Any] = dict(names)
+        needed = EntryProduct()
+        named = dict(names)
         for folded in index.folded:
             inner, more = self._value(folded.index, names)
             named[folded] = own = self.fresh()
             condition = folded.border.condition(inner, own)
-            needed = needed * more * Product(variables=(own,), conditions=(condition,))
+            needed = needed * more * EntryProduct(variables=(own,), conditions=(condition,))
         return index.value(named), needed
 
-    def _equal(self, left: Index, right: Index, names: Mapping[str, Any]) -> Product:
+    def _equal(self, left: Index, right: Index, names: Mapping[object, Value]) -> EntryProduct:
         first, needed = self._value(left, names)
         second, more = self._value(right, names)
-        return needed * more * Product(conditions=(equal(first, second),))
+        return needed * more * EntryProduct(conditions=(equal(first, second),))
 
-    def _entry(self, vector: Vector, indices: tuple[Value, ...]) -> list[Product]:
+    def _entry(self, vector: Vector, indices: tuple[Value, ...]) -> list[EntryProduct]:
         match vector:
             case Array(shape=shape):
                 box = tuple(map(within, indices, shape))
-                return [Product(factors=((vector, indices),), conditions=box)]
+                return [EntryProduct(factors=((vector, indices),), conditions=box)]
             case Mix(parts=parts):
                 return [
-                    Product(scalars=(scalar,)) * term
+                    EntryProduct(scalars=(scalar,)) * term
                     for scalar, part in parts
                     for term in self._entry(part, indices)
                 ]
             case Applied(operator=ProductSum(factors=(first, *rest)), vector=inner):
                 below = Applied(ProductSum(tuple(rest)), inner) if rest else inner
                 return self._entry(Applied(first, below), indices)
-            case Applied(operator=operator, vector=inner):
+            case Applied(operator=Named() | TransposedName() as operator, vector=inner):
                 return self._through(operator, inner, indices)
         raise AssertionError(vector)
 
-    def _through(self, operator: Any, inner: Vector, indices: tuple[Value, ...]) -> list[Product]:
+    def _through(
+        self, operator: Named | TransposedName, inner: Vector, indices: tuple[Value, ...]
+    ) -> list[EntryProduct]:
         """Return the entries of one row of an operator times the entries of the vector."""
-        is_transposed = isinstance(operator, TransposedName)
-        named: Named = operator.operator if is_transposed else operator
+        named = operator.operator if isinstance(operator, TransposedName) else operator
         others = tuple(self.fresh() for _ in operator.in_shape)
         weights = named.weights
         labels = tuple(self.fresh() for _ in (weights.shape if weights else range(named.taps)))
-        row, column = (others, indices) if is_transposed else (indices, others)
+        row, column = (indices, others) if named is operator else (others, indices)
         factors = ((weights, labels),) if weights else ()
         conditions = tuple(named.entries((*row, *column, *labels)))
         scalars = (named.factor,) if named.factor else ()
-        lead = Product(scalars, factors, others + labels, conditions)
+        lead = EntryProduct(scalars, factors, others + labels, conditions)
         return [lead * term for term in self._entry(inner, others)]
 
 
@@ -268,7 +272,9 @@ def _counted(conditions: list[str]) -> str:
     return "0" if not parts else parts[0] if len(parts) == 1 else f"(+ {' '.join(parts)})"
 
 
-def _member(script: Script, term: Product, shown: Sequence[Value], point: Sequence[Any]) -> str:
+def _member(
+    script: Script, term: EntryProduct, shown: Sequence[Value], point: Sequence[Any]
+) -> str:
     """Return when a product occurs at a point: its variables are functions of the point.
 
     Raises: UndecidableError for a variable that the point does not determine.
@@ -295,8 +301,8 @@ def _member(script: Script, term: Product, shown: Sequence[Value], point: Sequen
 
 
 def _solved(
-    script: Script, relations: list[Relation], unknown: set[Any]
-) -> tuple[dict[Any, Any], list[Relation]]:
+    script: Script, relations: list[Relation], unknown: set[sympy.Symbol]
+) -> tuple[dict[object, sympy.Expr], list[Relation]]:
     """Solve equations for variables; return their values and the relations that are left.
 
     A factor of 1 or -1 needs no division. An equation c v = r with one variable v is solved by
@@ -306,9 +312,9 @@ def _solved(
 
     equations = [sympy.expand(relation.value) for relation in relations if relation.is_zero]
     rest = [relation for relation in relations if not relation.is_zero]
-    values: dict[Any, Any] = {}
+    values: dict[object, sympy.Expr] = {}
 
-    def substitute(variable: Any, value: Any) -> None:
+    def substitute(variable: sympy.Symbol, value: sympy.Expr) -> None:
         for name in values:
             values[name] = sympy.expand(values[name].xreplace({variable: value}))
         values[variable] = value
@@ -330,7 +336,9 @@ def _solved(
     return values, [*(Relation(equation, True) for equation in equations), *rest]
 
 
-def _unit(equations: list[Any], unknown: set[Any]) -> tuple[int, Any, Any] | None:
+def _unit(
+    equations: list[sympy.Expr], unknown: set[sympy.Symbol]
+) -> tuple[int, sympy.Symbol, sympy.Expr] | None:
     """Return an equation in which an unknown has the factor 1 or -1, the unknown and its value."""
     import sympy
 
@@ -344,7 +352,9 @@ def _unit(equations: list[Any], unknown: set[Any]) -> tuple[int, Any, Any] | Non
     return None
 
 
-def _single(equations: list[Any], unknown: set[Any]) -> tuple[Any, Any, Any] | None:
+def _single(
+    equations: list[sympy.Expr], unknown: set[sympy.Symbol]
+) -> tuple[sympy.Symbol, sympy.Expr, sympy.Expr] | None:
     """Return the only unknown of an equation c v = r, with r and c."""
     import sympy
 

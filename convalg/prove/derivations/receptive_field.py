@@ -22,7 +22,7 @@ from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import affine, expanded, read_at, size_latex
 from convalg.prove.derivations.layer_sums import Names, Subject
 from convalg.prove.derivations.one_layer import one_layer
-from convalg.prove.derivations.statements import Failure, Setting, Statement, formula_of
+from convalg.prove.derivations.statements import FailingCase, Setting, Statement, formula_of
 from convalg.prove.verdict import Verdict
 from convalg.size import Condition, is_symbolic
 
@@ -81,7 +81,7 @@ class Field(Statement):
             pieces.append(f"r {'=' if self.exact else BELOW} {size_latex(size)}")
         return [*pieces, *self.given]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that an index outside the bounds is read, or that a bound is not."""
         u = script.index("index.0")
         start, end = (put(sympy.sympify(v), {self.output: u}) for v in (self.start, self.end))
@@ -102,11 +102,11 @@ class Field(Statement):
                 index = axis.raw(index, t)
         bounds, where = (str(self.start), str(self.end)), size_latex(self.output)
         beyond = disjunction([script.above(start, index), script.above(index, end)])
-        yield Failure(conjunction([*conditions, beyond]), bounds, "more", where, (u.name,))
+        yield FailingCase(conjunction([*conditions, beyond]), bounds, "more", where, (u.name,))
         if self.exact:
             for bound, is_last in ((start, False), (end, True)):
                 reached = conjunction(self._reaches(script, u, bound, is_last))
-                yield Failure(negation(reached), bounds, "fewer", where, (u.name,))
+                yield FailingCase(negation(reached), bounds, "fewer", where, (u.name,))
 
     def decide(self, setting: Setting) -> Verdict:
         """Decide whether the statement holds for all sizes of the setting."""
@@ -117,7 +117,7 @@ class Field(Statement):
         # Another index of the layer after a transposed one may be the one that reaches the bound.
         return setting.unknown(formula_of(self), "no read of the first and last index is known")
 
-    def _reaches(self, script: Script, u: Any, bound: Any, is_last: bool) -> Iterator[str]:
+    def _reaches(self, script: Script, u: Size, bound: Size, is_last: bool) -> Iterator[str]:
         """Yield conditions under which a bound is read: through the extreme tap of each layer."""
         index: Any = u
         for axis, transposed in self.chain:
@@ -132,13 +132,13 @@ class Field(Statement):
         yield script.equal(index, bound)
 
 
-def _written_by(script: Script, axis: Axis, output: Any, i: Any) -> list[str]:
+def _written_by(script: Script, axis: Axis, output: Size, i: Size) -> list[str]:
     """Return the conditions that a transposed layer writes input i to an output."""
     t = quotient(output - axis.raw(i, 0), axis.raw(0, 1) - axis.raw(0, 0))
     return [script.equal(axis.raw(i, t), output), *script.within(t, axis.taps)]
 
 
-def _reads_back(axis: Axis, index: Any) -> tuple[Any, Any]:
+def _reads_back(axis: Axis, index: Size) -> tuple[Any, Any]:
     """Return the first and last input that a transposed layer writes to an output."""
     first = -floored(-(index + axis.before - (axis.span - 1)), axis.stride)
     return first, floored(index + axis.before, axis.stride)
@@ -237,7 +237,7 @@ class NetworkField(Statement):
             bounds, sign = f"{self.output} \\mapsto R \\subseteq [{ends}]", BELOW
         return [bounds, f"r {sign} {size},\\ j = {jump},\\ P = {padding}"]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that a position outside the bounds is read, or that a bound is not.
 
         The fields of the sources are proved by earlier steps.
@@ -250,17 +250,17 @@ class NetworkField(Statement):
                 own = (before.first(source), before.last(source))
                 beyond = [_above(script, bounds[0], own[0]), _above(script, own[1], bounds[1])]
                 claim = conjunction([*conditions, disjunction(beyond)])
-                yield Failure(claim, str(self.span), "more", self.output, (u.name,))
+                yield FailingCase(claim, str(self.span), "more", self.output, (u.name,))
                 for k in (0, 1):
                     if is_end[k]:
                         equal = script.equal(sympy.numer(sympy.together(own[k] - bounds[k])), 0)
                         reached[k].append(conjunction([*conditions, equal]))
         for each in reached if self.exact else ():
             claim = negation(disjunction(each))
-            yield Failure(claim, str(self.span), "fewer", self.output, (u.name,))
+            yield FailingCase(claim, str(self.span), "fewer", self.output, (u.name,))
 
 
-def _above(script: Script, first: Any, second: Any) -> str:
+def _above(script: Script, first: Size, second: Size) -> str:
     """Return the condition first > second of fractions with positive denominators."""
     above, below = sympy.fraction(sympy.together(first - second))
     return script.above(-above if below.could_extract_minus_sign() else above, 0)
@@ -349,7 +349,7 @@ def _without_sizes(link: Link | Size | None) -> Link | Size | None:
 
 
 def _read(
-    script: Script, link: Link | Size | None, u: Any
+    script: Script, link: Link | Size | None, u: Size
 ) -> Iterator[tuple[list[str], Any, tuple[bool, bool]]]:
     """Yield the positions of a source that position u of a node reads.
 

@@ -39,7 +39,7 @@ Z3_INDICES = "integer arithmetic (z3): both sides compared for all indices, with
 
 
 @dataclass(frozen=True, eq=False)
-class Failure:
+class FailingCase:
     """A statement in SMT-LIB that holds where a claim fails.
 
     `claimed`, `actual`: the two values there. `names`: the names of the coordinates of the point,
@@ -58,7 +58,7 @@ class Claims:
     """The formulas of a claim, and the statements of its failures."""
 
     formulas: nonlinear.Formulas
-    failures: list[Failure]
+    failures: list[FailingCase]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Setting:
         pairs = [(symbol, value) for symbol, value in self.named if symbol in used]
         return tuple(f"{size_latex(symbol)} = {size_latex(value)}" for symbol, value in pairs)
 
-    def claims(self, failures: Callable[[Script], Iterable[Failure]]) -> Claims:
+    def claims(self, failures: Callable[[Script], Iterable[FailingCase]]) -> Claims:
         """Return the formulas of a claim, from the statements of which one holds where it fails."""
         script, limits = nonlinear.limited(self.where)
         limits += [script.equal(symbol, value) for symbol, value in self.named]
@@ -111,7 +111,7 @@ class Setting:
             sizes = nonlinear.smallest(formulas, domain, answer.values, BUDGET) or answer.values
             witness = self._witness(claims, sizes)
             return Verdict("refuted", claim, self.scope, Z3_INDICES, witness, domain=domain)
-        reason = "there are no such sizes"
+        reason = "its domain is empty"
         if answer.status == "unknown":
             reason = f"z3 leaves open whether {answer.open}"
         return self.unknown(claim, reason)
@@ -143,7 +143,7 @@ class Statement(ABC):
         """Return the parts of the formula as LaTeX; each may be on a separate line."""
 
     @abstractmethod
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield statements, of which one holds exactly where the formula does not."""
 
     def decide(self, setting: Setting) -> Verdict:
@@ -176,12 +176,12 @@ class Equation(Statement):
         """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that some product occurs more often on one side."""
         names = ", ".join([*(name for name, _ in self.free), "indices"])
         for claim, point, is_left in differences(script, self.left, self.right, self.free):
             counts = ("less often", "more often") if is_left else ("more often", "less often")
-            yield Failure(claim, *counts, names, tuple(point))
+            yield FailingCase(claim, *counts, names, tuple(point))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +209,7 @@ class Definition(Statement):
         rules = dict.fromkeys(border.latex() for border, _ in self.borders)
         return [*pieces, *self.equation.pieces(), *rules, *self.given]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that a printed shape differs from the actual one, or the sum from the entries."""
         weights = self.operator.weights
         printed = [self.operator.in_shape, self.operator.out_shape]
@@ -230,7 +230,7 @@ class VectorEquation(Statement):
         """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that the shapes or some entries differ."""
         yield from unequal_shapes(script, self.left.shape, self.right.shape)
         row = tuple(f"(r{k})" for k in range(len(self.left.shape)))
@@ -251,7 +251,7 @@ class OperatorEquation(Statement):
         """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that the shapes or some entries differ: both sides applied to one unknown array."""
         yield from unequal_shapes(script, self.left.in_shape, self.right.in_shape)
         # No array of a derivation has this name.
@@ -330,20 +330,20 @@ class SizeOf(Statement):
         formulas = dict.fromkeys(map(_latex, self.sides))
         return [" = ".join([self.name, *formulas])]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that a formula differs from the size."""
         for side in self.sides:
             yield from _unequal(script, _value(side), self.actual)
 
 
-def _unequal(script: Script, first: Size, second: Size) -> Iterator[Failure]:
+def _unequal(script: Script, first: Size, second: Size) -> Iterator[FailingCase]:
     if first != second:
-        yield Failure(negation(script.equal(first, second)), str(second), str(first))
+        yield FailingCase(negation(script.equal(first, second)), str(second), str(first))
 
 
 def unequal_shapes(
     script: Script, first: tuple[Size, ...], second: tuple[Size, ...]
-) -> Iterator[Failure]:
+) -> Iterator[FailingCase]:
     """Yield that two shapes differ.
 
     Raises: UndecidableError for shapes of different lengths.
@@ -377,7 +377,7 @@ class Compared:
         sign = "<" if self.strict else "\\le"
         return f"{self.left.latex()} {sign} {right}"
 
-    def text(self, script: Script, names: Mapping[Any, Any]) -> str:
+    def text(self, script: Script, names: Mapping[object, Size]) -> str:
         """Return the condition in SMT-LIB; `names` has a variable for each name."""
         left, right = self.left.value(names), self.right.value(names)
         compare = script.above if self.strict else script.at_least
@@ -397,13 +397,13 @@ class Equivalent(Statement):
         formula = f"{self.left.latex()} \\iff {self.right.latex()}"
         return [formula, f"{self.index} \\ge 0"]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that a value satisfies only one of the two conditions."""
         j = script.index("index.0")
         left, right = (side.text(script, {self.index: j}) for side in (self.left, self.right))
         for one, other, values in ((left, right, (False, True)), (right, left, (True, False))):
             claim = conjunction([script.at_least(j, 0), one, negation(other)])
-            yield Failure(claim, *values, self.index, (j.name,))
+            yield FailingCase(claim, *values, self.index, (j.name,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -422,27 +422,28 @@ class Extreme(Statement):
         under = ",\\, ".join(f"0 \\le {name} < {size_latex(size)}" for name, size in self.over)
         return [f"\\{self.kind}_{{{under}}} ({self.index.latex()}) = {self.value.latex()}"]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield that the extreme is not the value at a corner of the ranges, or is exceeded."""
         ranges = [*self.free, *self.over]
-        names: dict[Any, Any] = {
-            name: script.index(f"index.{k}") for k, (name, _) in enumerate(ranges)
-        }
+        symbols = [script.index(f"index.{k}") for k in range(len(ranges))]
+        names: dict[object, Size] = {}
+        names.update((name, symbol) for (name, _), symbol in zip(ranges, symbols, strict=True))
         free, over = (
             [c for name, size in group for c in script.within(names[name], size)]
             for group in (self.free, self.over)
         )
         inside, value = self.index.value(names), self.value.value(names)
-        corner = {**names, **{name: self._end(name, size) for name, size in self.over}}
+        corner = dict(names)
+        corner.update((name, self._end(name, size)) for name, size in self.over)
         some = conjunction(script.above(size, 0) for _, size in self.over)
         reached = conjunction([some, script.equal(self.index.value(corner), value)])
-        shown, point = self.value.latex(), tuple(names[name].name for name, _ in self.free)
+        shown, point = self.value.latex(), tuple(s.name for s in symbols[: len(self.free)])
         where = ", ".join(name for name, _ in self.free)
         pair = (value, inside) if self.kind == "min" else (inside, value)
         missed = conjunction([*free, negation(reached)])
         beyond = conjunction([*free, *over, script.above(*pair)])
-        yield Failure(missed, shown, "not reached", where, point)
-        yield Failure(beyond, shown, "exceeded", where, point)
+        yield FailingCase(missed, shown, "not reached", where, point)
+        yield FailingCase(beyond, shown, "exceeded", where, point)
 
     def _end(self, name: str, size: Size) -> Size:
         """Return the end of the range of a variable at which the expression is extreme."""
@@ -463,7 +464,7 @@ class Together(Statement):
         """Return the pieces of all parts."""
         return [*(piece for part in self.parts for piece in part.pieces()), *self.given]
 
-    def failures(self, script: Script) -> Iterator[Failure]:
+    def failures(self, script: Script) -> Iterator[FailingCase]:
         """Yield the failures of all parts."""
         for part in self.parts:
             yield from part.failures(script)

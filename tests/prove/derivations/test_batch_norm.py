@@ -15,7 +15,7 @@ import convalg as ca
 from convalg.prove.derivations.batch_norm import (
     LOSS,
     STEPS,
-    Identity,
+    BatchIdentity,
     beta,
     g,
     gamma,
@@ -45,7 +45,7 @@ def test_every_step_is_proved_and_printed() -> None:
 
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=str)
-def test_a_wrong_step_is_refuted(identity: Identity) -> None:
+def test_a_wrong_step_is_refuted(identity: BatchIdentity) -> None:
     for wrong in (2 * identity.right, identity.right + mu, identity.right / sigma):
         verdict = replace(identity, right=wrong).decide()
         assert verdict.status == "refuted"
@@ -82,5 +82,5 @@ def test_the_gradient_is_that_of_automatic_differentiation(batch: list[tuple[int
 def test_sums_are_taken_over_all_samples() -> None:
     assert value(total(sympy.Integer(1))) == m
     assert latex(total(x[i] - mu)) == r"\sum_{i} (x_{i} - \mu)"
-    assert Identity(total(x[i] - mu), sympy.Integer(0)).decide()
-    assert Identity(total(z[i]), sympy.Integer(0)).decide()
+    assert BatchIdentity(total(x[i] - mu), sympy.Integer(0)).decide()
+    assert BatchIdentity(total(z[i]), sympy.Integer(0)).decide()

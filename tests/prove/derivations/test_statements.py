@@ -18,6 +18,7 @@ from convalg.prove.derivations.statements import (
     Equivalent,
     Extreme,
     OperatorEquation,
+    Setting,
     SizeOf,
     Together,
     VectorEquation,
@@ -214,3 +215,10 @@ def holds(lines: Lines, formulas: list[str]) -> bool:
     except AssertionError:
         return False
     return True
+
+
+def test_shapes_of_different_lengths_are_not_compared() -> None:
+    x, y = Array("x", (4,)), Array("y", (4, n))
+    verdict = VectorEquation(x, y).decide(Setting.of(ca.identity(n)))
+    assert verdict.status == "unknown"
+    assert verdict.reason == "the shapes (4,) and (4, n) have different lengths"
