@@ -247,8 +247,8 @@ def _split(line: str, marks: tuple[str, ...]) -> list[str]:
             positions.append(position)
     parts, start = [], 0
     for position, end in pairwise([*positions, len(line)]):
-        # Put as much on a line as fits.
-        if width(line[start:end]) > WIDEST and line[start:position].strip():
+        # Put as much on a line as fits, and no sign alone.
+        if width(line[start:end]) > WIDEST and line[start:position].strip(" =+-"):
             parts.append(line[start:position].strip())
             start = position
     return [*parts, line[start:].strip()]
@@ -268,14 +268,11 @@ def width(formula: str) -> float:
     shown = re.sub(r"\\frac\{((?:[^{}]|\{[^{}]*\})*)\}\{[^{}]*\}", r"\1", shown)
     small = 0.0
     for part in re.findall(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", shown):
-        small += 0.7 * len(re.sub(r"\\[a-z]+|[{}\\ ]", "x", part).translate(_NOTHING))
+        small += 0.9 * len(re.sub(r"[{}\\\s_^]", "", re.sub(r"\\[a-z]+", "x", part)))
     shown = re.sub(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", "", shown)
     shown = re.sub(r"\\[A-Za-z]+", "m", shown)
     signs = sum(shown.count(mark) for mark in "=+-<>:")
     return len(re.sub(r"[\s{}\\]", "", shown)) + small + 0.8 * signs + shown.count("   ") * 2
-
-
-_NOTHING = str.maketrans("", "", " _^")
 
 
 def _widest(match: re.Match[str]) -> str:
