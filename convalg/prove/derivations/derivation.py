@@ -322,7 +322,6 @@ def plain_text(formula: str) -> str:
     '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
     """
     shown = re.sub(r"_\{(\d+)\}", r"\1", formula)  # o_{1} is o1
-    shown = re.sub(r"\^\{(\(?\d+\)?)\}", r"^\1", shown)  # s^{2} is s^2
     shown = re.sub(r"\\(?:text|operatorname|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
     shown = shown.replace("\\{", "<<").replace("\\}", ">>")
     for mark, word in _MARKS.items():
@@ -333,6 +332,7 @@ def plain_text(formula: str) -> str:
         before = shown
         shown = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", _divided, shown)
         shown = re.sub(r"\\mathbf\{R\}\^\{([^{}]*)\}", r"R^(\1)", shown)
+        shown = re.sub(r"(?<!mathbf\{R\})\^\{(\(?\d+\)?)\}", r"^\1", shown)  # s^{2} is s^2
         shown = re.sub(r"(\\sum|\bmin|\bmax)_\{([^{}]*)\}", r"\1(\2)", shown)
         shown = re.sub(r"_\{([^{}]*)\}", r"[\1]", shown)
     shown = shown.replace("\\sum", "sum").replace("<<", "{").replace(">>", "}")
