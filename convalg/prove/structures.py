@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
 
 from convalg.axis import Size
 from convalg.errors import ArgumentError, UndecidableError
+from convalg.faces.exact import exact_rows
 from convalg.faces.relation import to_isl
 from convalg.geometry import Geometry
 from convalg.operators.dense import identity
@@ -24,9 +26,10 @@ from convalg.operators.padding import crop, pad
 from convalg.operators.shifts import shift
 from convalg.operators.tree import Compose, Kron, Operator, leaves
 from convalg.presburger import same_shape, same_size
-from convalg.prove.comparison import entry
-from convalg.prove.decisions import families
+from convalg.prove.comparison import MOST_LOOKED_AT, entry, small_sizes
+from convalg.prove.decisions import coefficients, families
 from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.polynomials import Polynomial
 from convalg.prove.equality import NO_SIZES, decide
 from convalg.prove.verdict import ISL, Counterexample, Verdict
 from convalg.recognise.classify import Classification, Witness, names_of
@@ -154,6 +157,8 @@ def _level(operator: Operator, axis: int, level: Level) -> tuple[Level, list[_Qu
         return _sized(m, n, (1, 1), is_cyclic=m == n), asked
     for down, right in _steps(operator, axis):
         kind = _sized(m, n, (down, right)).kind
+        if (down, right) != (1, 1):
+            kind += f" with stride {down if right == 1 else right}"
         claim = f"A[{_moved(f'o{index}', down)}, {_moved(f'i{index}', right)}] = "
         claim += f"A[o{index}, i{index}]"
         try:
@@ -261,32 +266,61 @@ def _selects(operator: Operator) -> bool:
 
 
 def _diagonal(operator: Operator) -> Verdict:
-    """Decide with isl whether all entries of the pattern are on the diagonal."""
+    """Decide whether all entries are on the diagonal: for the pattern by isl, or at small sizes."""
+    claim, domain = "A[o, i] = 0 where o != i", Domain.of(operator)
+    scope, method = str(domain), ISL
+    try:
+        found = _off_diagonal(operator, domain)
+        if found is None:
+            return Verdict("proved", claim, scope, ISL, domain=domain)
+    except UndecidableError as error:
+        reason, method = str(error), "entries at small sizes, smallest first"
+        found = next(_searched(operator, domain), None)
+        if found is None:
+            return Verdict("unknown", claim, scope, method, reason=reason, domain=domain)
+    return Verdict("refuted", claim, scope, method, found, domain=domain)
+
+
+def _off_diagonal(operator: Operator, domain: Domain) -> Counterexample | None:
+    """Return the smallest entry of the pattern that is not on the diagonal, or None.
+
+    Raises: UndecidableError where this is not Presburger arithmetic, or entries cancel.
+    """
     import islpy
 
-    claim, domain = "A[o, i] = 0 where o != i", Domain.of(operator)
     rows = len(operator.out_shape)
-    try:
-        relation = to_isl(operator).intersect_params(domain.points)
-        names = [f"a{k}" for k in range(rows)]
-        inside = f"[{', '.join(names)}] -> [{', '.join(names)}]"
-        off = relation.subtract(islpy.Map(f"{{ {inside} }}"))
-        if off.is_empty():
-            return Verdict("proved", claim, str(domain), ISL, domain=domain)
-        points = off.wrap().flatten()
-        _, sizes, point = families.smallest([points], domain.symbols)
-    except UndecidableError as error:
-        return Verdict("unknown", claim, str(domain), ISL, reason=str(error), domain=domain)
-    numbers = {symbol: sizes[symbol.name] for symbol in domain.symbols}
-    member = replaced(operator, numbers)
+    relation = to_isl(operator).intersect_params(domain.points)
+    names = ", ".join(f"a{k}" for k in range(rows))
+    off = relation.subtract(islpy.Map(f"{{ [{names}] -> [{names}] }}"))
+    if off.is_empty():
+        return None
+    _, sizes, point = families.smallest([off.wrap().flatten()], domain.symbols)
+    member = replaced(operator, {symbol: sizes[symbol.name] for symbol in domain.symbols})
     row, column = point[:rows], point[rows:]
     value = entry(member, row, column).to_sympy()
     if value == 0:
-        reason = "entries of the pattern cancel"
-        return Verdict("unknown", claim, str(domain), ISL, reason=reason, domain=domain)
-    shapes = (member.out_shape, member.in_shape)
-    witness = Counterexample(sizes, row, column, 0, value, shapes=shapes)
-    return Verdict("refuted", claim, str(domain), ISL, witness, domain=domain)
+        raise UndecidableError(
+            f"the entries of the pattern of {operator!r} cancel: use numbers for its sizes"
+        )
+    return Counterexample(sizes, row, column, 0, value, shapes=(member.out_shape, member.in_shape))
+
+
+def _searched(operator: Operator, domain: Domain) -> Iterator[Counterexample]:
+    """Yield entries that are not on the diagonal at small sizes, smallest first."""
+    for sizes in islice(small_sizes(domain), MOST_LOOKED_AT):
+        if not domain.holds_at(sizes):
+            continue
+        member = replaced(operator, sizes)
+        rows, columns = member.out_shape, member.in_shape
+        for row, line in enumerate(exact_rows(member, Polynomial.of)):
+            for column in sorted(line):
+                index = tuple(map(int, np.unravel_index(row, rows)))
+                other = tuple(map(int, np.unravel_index(column, columns)))
+                value = Polynomial.of(line[column])
+                if index != other and not coefficients.is_zero(value):
+                    named = {symbol.name: value for symbol, value in sizes.items()}
+                    shapes = (rows, columns)
+                    yield Counterexample(named, index, other, 0, value.to_sympy(), shapes=shapes)
 
 
 def _witness(operator: Operator, question: _Question) -> Witness:
@@ -295,7 +329,8 @@ def _witness(operator: Operator, question: _Question) -> Witness:
     assert found is not None
     sizes = ", ".join(f"{name} = {value}" for name, value in found.sizes.items())
     row, column = found.row, found.column
-    assert row is not None and column is not None
+    assert row is not None
+    assert column is not None
     numbers = {s: found.sizes[s.name] for s in operator.symbols if s.name in found.sizes}
     member = replaced(operator, numbers)
     lead = f"not {question.kind} for all sizes: at {sizes}, "
@@ -320,7 +355,9 @@ def _pair(
     member: Operator, found: Counterexample, question: _Question, numbers: Numbers
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the positions of the two entries of the matrix that a kind requires to be equal."""
-    assert found.row_index is not None and found.column_index is not None and question.step
+    assert found.row_index is not None
+    assert found.column_index is not None
+    assert question.step is not None
     one, other = [], []
     ends = (member.out_shape, found.row_index), (member.in_shape, found.column_index)
     for (shape, index), step in zip(ends, question.step, strict=True):
