@@ -151,7 +151,7 @@ def _series(axis: Axis, start: Size) -> Any:
     return terms * start - s * terms * (terms - 1) / 2
 
 
-def _positive_part(axis: Axis, start: Size, value: Any) -> Any:
+def _positive_part(axis: Axis, start: Size, value: Size) -> Any:
     """Return the maximum of 0 and a value, which is at least 0 where `start` is.
 
     The maximum is not divided and rounded afterwards: SymPy 1.14 takes an even maximum for a
@@ -273,7 +273,7 @@ def _taps_before(axis: Axis, start: Size, *, is_short: bool = False) -> Any:
     )
 
 
-def _denominator(ratio: Any) -> Any:
+def _denominator(ratio: sympy.Expr) -> Any:
     """Return the denominator of a ratio of sizes, or a number above the limit if it is symbolic."""
     import sympy
 
@@ -281,7 +281,7 @@ def _denominator(ratio: Any) -> Any:
     return int(below) if below.is_Integer else MOST_RESIDUES + 1
 
 
-def _arithmetic_series(x: Any, s: Size, steps: Any, count: Any) -> Any:
+def _arithmetic_series(x: Size, s: Size, steps: Size, count: Size) -> Any:
     """Return the sum of ceil(x / s) - steps q over q = 0, ..., count - 1."""
     import sympy
 

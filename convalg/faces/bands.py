@@ -218,7 +218,7 @@ def _reversed(band: Band) -> Band:
     )
 
 
-def _larger(premises: Premises, first: Any, second: Any) -> Any:
+def _larger(premises: Premises, first: Size, second: Size) -> Any:
     import sympy
 
     if same_size(first, second) or is_at_most_zero(premises, second - first):
@@ -226,7 +226,7 @@ def _larger(premises: Premises, first: Any, second: Any) -> Any:
     return second if is_at_most_zero(premises, first - second) else sympy.Max(first, second)
 
 
-def _smaller(premises: Premises, first: Any, second: Any) -> Any:
+def _smaller(premises: Premises, first: Size, second: Size) -> Any:
     return -_larger(premises, -first, -second)
 
 
@@ -282,7 +282,7 @@ def _composed(left: Band, right: Band, premises: Premises) -> Band:
     return _within(made, left, low, high, premises)
 
 
-def _within(made: Band, left: Band, low: Any, high: Any, premises: Premises) -> Band:
+def _within(made: Band, left: Band, low: Size, high: Size, premises: Premises) -> Band:
     """Return a band restricted to the outputs of `left` that read an index from low to high."""
     width = left.dilation * (left.taps - 1)
     first = -_quotient(width - low - left.start, left.stride)

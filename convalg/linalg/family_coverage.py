@@ -148,7 +148,7 @@ def _written(axis: Axis, i: sympy.Symbol) -> AxisCoverage:
     return AxisCoverage(count, interior, even, period)
 
 
-def _reduced(s: Any, d: Any) -> tuple[Any, Any, Any]:
+def _reduced(s: sympy.Expr, d: sympy.Expr) -> tuple[Any, Any, Any]:
     """Return (a, b, g) with s = a g and d = b g, where a and b do not have a common factor."""
     import sympy
 
@@ -167,7 +167,7 @@ def _reduced(s: Any, d: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def _length(lows: list[Any], highs: list[Size]) -> Any:
+def _length(lows: list[Size], highs: list[Size]) -> Any:
     """Return the number of integers between the largest of `lows` and the smallest of `highs`."""
     import sympy
 

@@ -270,15 +270,15 @@ def _diagonal(operator: Operator) -> Verdict:
     claim, domain = "A[o, i] = 0 where o != i", Domain.of(operator)
     scope, method = str(domain), ISL
     try:
-        found = _off_diagonal(operator, domain)
-        if found is None:
+        failure = _off_diagonal(operator, domain)
+        if failure is None:
             return Verdict("proved", claim, scope, ISL, domain=domain)
     except UndecidableError as error:
         reason, method = str(error), "entries at small sizes, smallest first"
-        found = next(_searched(operator, domain), None)
-        if found is None:
+        failure = next(_searched(operator, domain), None)
+        if failure is None:
             return Verdict("unknown", claim, scope, method, reason=reason, domain=domain)
-    return Verdict("refuted", claim, scope, method, found, domain=domain)
+    return Verdict("refuted", claim, scope, method, failure, domain=domain)
 
 
 def _off_diagonal(operator: Operator, domain: Domain) -> Counterexample | None:
@@ -325,13 +325,13 @@ def _searched(operator: Operator, domain: Domain) -> Iterator[Counterexample]:
 
 def _witness(operator: Operator, question: _Question) -> Witness:
     """Return the entries at the smallest sizes that rule out a kind."""
-    found = question.verdict.counterexample
-    assert found is not None
-    sizes = ", ".join(f"{name} = {value}" for name, value in found.sizes.items())
-    row, column = found.row, found.column
+    failure = question.verdict.counterexample
+    assert failure is not None
+    sizes = ", ".join(f"{name} = {value}" for name, value in failure.sizes.items())
+    row, column = failure.row, failure.column
     assert row is not None
     assert column is not None
-    numbers = {s: found.sizes[s.name] for s in operator.symbols if s.name in found.sizes}
+    numbers = {s: failure.sizes[s.name] for s in operator.symbols if s.name in failure.sizes}
     member = replaced(operator, numbers)
     lead = f"not {question.kind} for all sizes: at {sizes}, "
     if question.kind == "permutation":
@@ -339,27 +339,29 @@ def _witness(operator: Operator, question: _Question) -> Witness:
         matrix = member.to_numpy()
         first = int(matrix[row].argmax())
         if row == column:
-            words = f"{lead}row {row} is zero"
-            return Witness(question.kind, (row, first), 0, None, None, words, found.sizes)
-        words = f"{lead}rows {row} and {column} have a 1 in the same column"
-        return Witness(question.kind, (row, first), 1, (column, first), 1, words, found.sizes)
+            text = f"{lead}row {row} is zero"
+            return Witness(question.kind, (row, first), 0, None, None, text, failure.sizes)
+        text = f"{lead}rows {row} and {column} have a 1 in the same column"
+        return Witness(question.kind, (row, first), 1, (column, first), 1, text, failure.sizes)
     if question.step is None:
-        words = f"{lead}entry {(row, column)} is {found.actual}, not {found.claimed}"
-        return Witness(question.kind, (row, column), found.actual, None, None, words, found.sizes)
-    at, other = _pair(member, found, question, numbers)
-    words = f"{lead}entry {at} is {found.claimed} but {other} is {found.actual}"
-    return Witness(question.kind, at, found.claimed, other, found.actual, words, found.sizes)
+        text = f"{lead}entry {(row, column)} is {failure.actual}, not {failure.claimed}"
+        return Witness(
+            question.kind, (row, column), failure.actual, None, None, text, failure.sizes
+        )
+    at, other = _pair(member, failure, question, numbers)
+    text = f"{lead}entry {at} is {failure.claimed} but {other} is {failure.actual}"
+    return Witness(question.kind, at, failure.claimed, other, failure.actual, text, failure.sizes)
 
 
 def _pair(
-    member: Operator, found: Counterexample, question: _Question, numbers: Numbers
+    member: Operator, failure: Counterexample, question: _Question, numbers: Numbers
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the positions of the two entries of the matrix that a kind requires to be equal."""
-    assert found.row_index is not None
-    assert found.column_index is not None
+    assert failure.row_index is not None
+    assert failure.column_index is not None
     assert question.step is not None
     one, other = [], []
-    ends = (member.out_shape, found.row_index), (member.in_shape, found.column_index)
+    ends = (member.out_shape, failure.row_index), (member.in_shape, failure.column_index)
     for (shape, index), step in zip(ends, question.step, strict=True):
         moved = list(index)
         # A circulant wraps around; the indices of the other kinds stay inside.
