@@ -26,7 +26,7 @@ from convalg.operators.padding import crop, pad
 from convalg.operators.shifts import shift
 from convalg.operators.tree import Compose, Kron, Operator, leaves
 from convalg.presburger import same_shape, same_size
-from convalg.prove.comparison import MOST_LOOKED_AT, entry, small_sizes
+from convalg.prove.comparison import MOST_LOOKED_AT, entry, entry_bound, small_sizes
 from convalg.prove.decisions import coefficients, families
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.polynomials import Polynomial
@@ -39,6 +39,8 @@ from convalg.size import Numbers, size_text, substituted
 
 BUDGET = 500_000
 """The operations of isl, and of z3 for one question, for each kind of each axis."""
+MOST_SEARCHED = 20_000
+"""The number of entries of small members that are searched."""
 
 
 def classify(
@@ -307,10 +309,14 @@ def _off_diagonal(operator: Operator, domain: Domain) -> Counterexample | None:
 
 def _searched(operator: Operator, domain: Domain) -> Iterator[Counterexample]:
     """Yield entries that are not on the diagonal at small sizes, smallest first."""
+    entries = 0
     for sizes in islice(small_sizes(domain), MOST_LOOKED_AT):
         if not domain.holds_at(sizes):
             continue
         member = replaced(operator, sizes)
+        entries += entry_bound(member)
+        if entries > MOST_SEARCHED:
+            return
         rows, columns = member.out_shape, member.in_shape
         for row, line in enumerate(exact_rows(member, Polynomial.of)):
             for column in sorted(line):
