@@ -115,7 +115,7 @@ THEOREMS = (
                 _circular,
                 lambda t, p: t - p,
             ),
-            Orthogonality("the n eigenvectors are orthogonal, so that there are no others"),
+            Orthogonality("the n eigenvectors are orthogonal, so that they are a basis"),
         ),
         source=GRAY,
         counter=Orthogonality(
