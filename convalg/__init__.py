@@ -41,8 +41,8 @@ _PUBLIC = {
     "operators.tree": "Map Operator",
     "operators.unfold": "fold unfold",
     "prove": "derive",
+    "prove.structures": "classify",
     "prove.theorems.catalogue": "theorems",
-    "recognise.classify": "classify",
     "recognise.identify": "identify",
     "recognise.separate": "separate",
     "sheet": "explain",
@@ -130,8 +130,8 @@ if TYPE_CHECKING:
     from convalg.operators.unfold import fold as fold
     from convalg.operators.unfold import unfold as unfold
     from convalg.prove import derive as derive
+    from convalg.prove.structures import classify as classify
     from convalg.prove.theorems.catalogue import theorems as theorems
-    from convalg.recognise.classify import classify as classify
     from convalg.recognise.identify import identify as identify
     from convalg.recognise.separate import separate as separate
     from convalg.sheet import explain as explain

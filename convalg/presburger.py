@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from convalg.errors import UndecidableError
 
 if TYPE_CHECKING:
+    import islpy
     import sympy
 
 
@@ -110,6 +111,56 @@ def same_shape(first: Iterable[object], second: Iterable[object]) -> bool:
     return left == right or (len(left) == len(right) and all(map(same_size, left, right)))
 
 
+def is_implied(value: object, premises: Iterable[object]) -> bool:
+    """Return whether `value >= 0` follows from non-negative premises and symbols; False if unclear.
+
+    Premises that are not affine are not used.
+
+    >>> import convalg as ca
+    >>> n, K = ca.sizes("n K")
+    >>> is_implied(n - 1, [n - K, K - 1]), is_implied(n - 2, [n - K, K - 1])
+    (True, False)
+    """
+    return _is_implied(value, tuple(premises))
+
+
+@lru_cache(maxsize=4096)
+def _is_implied(value: object, premises: tuple[object, ...]) -> bool:
+    import islpy
+    import sympy
+
+    try:
+        claim = text(sympy.sympify(value))
+    except UndecidableError:
+        return False
+    premises = (*premises, *sorted(sympy.sympify(value).free_symbols, key=str))
+    false = islpy.Set(f"{parameters(value)}{{ : {claim} < 0 }}")
+    return bool(false.is_disjoint(parameter_set(premises)))
+
+
+def parameter_set(premises: Iterable[object]) -> islpy.Set:
+    """Return the set of the sizes at which no premise is negative.
+
+    Premises that are not affine are not used, so that the set may be larger.
+
+    >>> import convalg as ca
+    >>> n, K = ca.sizes("n K")
+    >>> parameter_set([n - K, K - 1, n * K - 5])
+    Set("[K, n] -> {  : K > 0 and n >= K }")
+    """
+    import islpy
+    import sympy
+
+    lines, kept = [], []
+    for premise in premises:
+        try:
+            lines.append(f"{text(sympy.sympify(premise))} >= 0")
+        except UndecidableError:
+            continue
+        kept.append(premise)
+    return islpy.Set(f"{parameters(*kept)}{{ : {' and '.join(lines) or '0 = 0'} }}")
+
+
 @lru_cache(maxsize=1024)
 def _same_symbolic(first: object, second: object) -> bool:
     import islpy
@@ -139,7 +190,8 @@ def _floors_only(value: sympy.Expr) -> sympy.Expr:
     def as_floor(inner: sympy.Expr) -> sympy.Expr:
         above, below = sympy.together(inner).as_numer_denom()
         above = sympy.expand(above)
-        if not above.could_extract_minus_sign() or not below.is_integer:
+        rest = above.as_coeff_Add()[1]
+        if not rest.could_extract_minus_sign() or not below.is_integer:
             return sympy.floor(inner)
         return -sympy.floor((-above - 1) / below) - 1
 

@@ -109,7 +109,7 @@ def conditions_at(conditions: Iterable[Condition], numbers: Numbers) -> tuple[Co
     return tuple(c for c in moved if is_symbolic(c.value) and not holds(c.value >= 0))
 
 
-def size_product(shape: Sequence[Size]) -> Any:
+def size_product(shape: Iterable[Size]) -> Any:
     """Return the number of elements, as a Python int that cannot overflow (or an expression)."""
     return math.prod(shape)
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 import convalg as ca
 from convalg.errors import UndecidableError
-from convalg.presburger import isl_name, parameters, same_shape, same_size, text
+from convalg.presburger import (
+    is_implied,
+    isl_name,
+    parameter_set,
+    parameters,
+    same_shape,
+    same_size,
+    text,
+)
 
 n, m = ca.sizes("n m")
 
@@ -106,3 +114,12 @@ def test_a_name_that_isl_uses_gets_an_underscore(name: str) -> None:
 def test_parameters_are_the_symbols_in_order_without_repetition() -> None:
     assert parameters(n + m, m, 4, sympy.Symbol("g", integer=True)) == "[g_, m, n] -> "
     assert parameters(3, "x") == ""
+
+
+def test_premises_imply_a_size() -> None:
+    assert is_implied(n - 1, [n - m, m - 1])
+    assert not is_implied(n - 2, [n - m, m - 1])
+    # A premise that is not affine is not used, and a size that is not affine is not decided.
+    assert not is_implied(n - 1, [n * m - 1])
+    assert not is_implied(n * m, [n, m])
+    assert parameter_set([n - m, n * m]).is_equal(islpy.Set("[m, n] -> { : n >= m }"))

@@ -11,7 +11,7 @@ from convalg.arguments import plural
 from convalg.draw.cells import board, frame
 from convalg.draw.figure import Drawing, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, strong_colours
-from convalg.errors import KindError, ShapeError
+from convalg.errors import KindError, ShapeError, SymbolicError
 from convalg.linalg.coverage import coverage as count_coverage
 from convalg.linalg.spectrum import Spectrum
 from convalg.linalg.spectrum import spectrum as find_spectrum
@@ -84,6 +84,11 @@ def coverage(operator: object) -> Drawing:
     'uneven: outputs written 1 or 2 times'
     """
     result = count_coverage(operator)
+    if result.indices:
+        raise SymbolicError(
+            "draw.coverage draws numbers, and the coverage of a family is an expression: replace "
+            "its symbols by numbers with A.at(...)"
+        )
     counts = result.counts if result.counts.ndim < 3 else result.counts[0]
     if counts.ndim > 2:
         raise ShapeError(

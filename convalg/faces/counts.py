@@ -66,8 +66,8 @@ class Counts:
 def counts(operator: Operator) -> Counts:
     """Return the numbers of entries, non-zeros, parameters and multiplications of an operator.
 
-    Raises: TooLargeError when the support of a product or sum does not fit in memory, SymbolicError
-    for families without closed forms.
+    Raises: TooLargeError when the support of a product or sum does not fit in memory,
+    UndecidableError for families without closed forms.
     """
     rows, columns = operator.shape
     if not operator.is_concrete:

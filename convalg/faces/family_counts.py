@@ -1,23 +1,18 @@
-"""The counts of families: expressions in the sizes, such as n k - p (p + 1).
-
-An axis with zero padding has out k triples without those whose index is in the padding. The triples
-with an index in front of the input number T(p) - T(p - s out), where
-
-    T(x) = sum over t < k of max(0, ceil((x - d t) / s));
-
-those after the input are the same with the padding after it, since reversing the axis exchanges
-both ends.
-"""
+"""The counts of families: expressions in the sizes, such as n k - p (p + 1)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from convalg.axis import Axis, Size, holds
-from convalg.errors import SymbolicError
+from convalg.axis import Size
+from convalg.errors import UndecidableError
+from convalg.faces.axis_counts import axis_nonzeros, axis_triples
+from convalg.faces.bands import product_nonzeros
+from convalg.faces.relation import to_isl
 from convalg.geometry import Geometry
+from convalg.operators.families import conditions_of
 from convalg.operators.leaves import (
     Adjoint,
     Convolution,
@@ -28,27 +23,42 @@ from convalg.operators.leaves import (
     SparseMatrix,
 )
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
+from convalg.presburger import parameter_set
 from convalg.size import size_product
+
+if TYPE_CHECKING:
+    import islpy
 
 
 def nonzeros(operator: Operator) -> Any:
     """Return the number of entries in the pattern of a family.
 
-    Raises: SymbolicError for a product or a sum of operators, for a border that repeats samples,
-    and for strides and dilations without a closed form.
+    A product has a closed form if it relates outputs and inputs by a band on each axis, as `bands`
+    describes it; a sum if the patterns of its terms are separate or one contains the other.
+
+    Raises: UndecidableError where there is no closed form.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
     >>> nonzeros(ca.correlation(n, ca.kernel(K)))
     K*(-K + n + 1)
     """
-    return fold(operator, _NONZEROS, _leaf_nonzeros)
+    match operator:
+        case Compose(factors=factors):
+            return product_nonzeros(factors, _premises(operator))
+        case Sum():
+            return _sum_nonzeros(operator)
+        case Kron(left=left, right=right):
+            return nonzeros(left) * nonzeros(right)
+        case Scaled(operator=inner) | Adjoint(operator=inner):
+            return nonzeros(inner)
+    return _leaf_nonzeros(operator)
 
 
 def multiplications(operator: Operator) -> Any:
     """Return the number of products of a weight and a sample of a family.
 
-    Raises: SymbolicError as `nonzeros`.
+    Raises: UndecidableError as `nonzeros`.
     """
     return fold(operator, _MULTIPLICATIONS, _leaf_multiplications)
 
@@ -70,99 +80,13 @@ def parameters(operator: Operator) -> Any:
 
 def triples(geometry: Geometry) -> Any:
     """Return the number of triples (output, input, weight) of a layer."""
-    return size_product(geometry.channels) * size_product([_axis(axis) for axis in geometry.axes])
-
-
-def _axis(axis: Axis) -> Any:
-    """Return the number of pairs of an output and a tap that read an input."""
-    import sympy
-
-    if axis.boundary != "zeros":
-        raise SymbolicError(
-            f"the counts of a layer with the boundary {axis.boundary!r} need numbers for its "
-            f"sizes: use A.at()"
-        )
-    every, reach = axis.out_size * axis.taps, axis.stride * axis.out_size
-    ends = [end for end in (axis.before, axis.after) if not _is_nonpositive(axis, end)]
-    if not ends:
-        return every
-    general = every - sum(_taps_before(axis, end) - _taps_before(axis, end - reach) for end in ends)
-    # Where no tap of an end is in the padding of every output, and no window is in the padding.
-    simple = every - sum(_taps_before(axis, end, is_short=True) for end in ends)
-    window = abs(axis.dilation) * axis.taps
-    gaps = [(end, limit) for end in ends for limit in (reach, window)]
-    short = [end <= limit for end, limit in gaps if not _is_nonpositive(axis, end - limit)]
-    expanded = sympy.expand(simple)
-    return sympy.Piecewise((expanded, sympy.And(*short)), (general, True)) if short else expanded
-
-
-def _is_nonpositive(axis: Axis, value: Size) -> bool:
-    """Return whether a size is at most 0 for all sizes at which the axis exists; False if unclear.
-
-    Rule: s floor(a / s) <= a, and -s floor(a / s) <= s - 1 - a for integers a.
-    """
-    import sympy
-
-    if isinstance(value, int):
-        return value <= 0
-    positive = {
-        size: sympy.Dummy(integer=True, nonnegative=True) + 1
-        for size in (axis.in_size, axis.taps, axis.stride, abs(axis.dilation))
-        if getattr(size, "is_Symbol", False)
-    }
-    bound: sympy.Expr = sympy.S.Zero
-    for term in sympy.Add.make_args(sympy.expand(value)):
-        floors = [factor for factor in sympy.Mul.make_args(term) if isinstance(factor, sympy.floor)]
-        if len(floors) != 1:
-            bound += term
-            continue
-        factor, fraction = term / floors[0], floors[0].args[0]
-        below = sympy.together(fraction).as_numer_denom()[1]
-        sign = factor.subs(positive)
-        if not (holds(sign >= 0) or holds(sign <= 0)):
-            return False
-        bound += factor * (fraction if holds(sign >= 0) else fraction - (below - 1) / below)
-    return holds(sympy.expand(sympy.expand(bound).subs(positive)) <= 0)
-
-
-def _taps_before(axis: Axis, start: Size, *, is_short: bool = False) -> Any:
-    """Return T(x), the sum over the taps t of max(0, ceil((x - d t) / s)), for x = `start`.
-
-    `is_short`: whether x is at most d k.
-    """
-    import sympy
-
-    if _is_nonpositive(axis, start):
-        return 0
-    s, d, k = axis.stride, abs(axis.dilation), axis.taps
-    x = sympy.sympify(start)
-    x = x if _is_nonpositive(axis, -start) else sympy.Max(0, x)
-    # The taps with d t < x.
-    m = sympy.ceiling(x / d) if is_short else sympy.Min(k, sympy.ceiling(x / d))
-    if (ratio := sympy.sympify(d) / s).is_integer:
-        return sympy.ceiling(x / s) * m - ratio * m * (m - 1) / 2
-    if d == 1:
-        return _ceilings(x, s) - (0 if is_short else _ceilings(x - m, s))
-    if isinstance(k, int):
-        return sum(sympy.Max(0, sympy.ceiling((x - d * t) / s)) for t in range(k))
-    raise SymbolicError(
-        f"the counts of a layer with stride {s}, dilation {d} and {k} taps have no closed form: "
-        f"use numbers for the taps, or for the stride and the dilation"
-    )
-
-
-def _ceilings(last: Size, s: Size) -> Any:
-    """Return the sum of ceil(j / s) over j = 1, ..., last."""
-    import sympy
-
-    q = sympy.floor(last / s)
-    return s * q * (q + 1) / 2 + (last - s * q) * (q + 1)
+    return size_product(geometry.channels) * size_product(map(axis_triples, geometry.axes))
 
 
 def _leaf_nonzeros(leaf: object) -> Any:
     match leaf:
         case Convolution(geometry=geometry) | Selection(geometry=geometry):
-            return triples(geometry)
+            return size_product(geometry.channels) * size_product(map(axis_nonzeros, geometry.axes))
         case Patches(geometry=geometry):
             return triples(geometry)
         case Diagonal(values=values) | Matrix(values=values) | SparseMatrix(values=values):
@@ -190,20 +114,28 @@ def _scaled(node: Scaled, image: Size) -> Any:
     return total if is_one == False else sympy.Piecewise((image, is_one), (total, True))  # noqa: E712
 
 
-def _refused(node: Operator, *_: object) -> Any:
-    raise SymbolicError(
-        f"the non-zeros of a {'product' if isinstance(node, Compose) else 'sum'} of operators need "
-        f"numbers for its sizes: use A.at(), or the counts of its parts"
-    )
+def _premises(operator: Operator) -> tuple[Size, ...]:
+    return tuple(condition.value for condition in conditions_of(operator))
 
 
-_NONZEROS: dict[type, Callable[..., Any]] = {
-    Compose: _refused,
-    Sum: _refused,
-    Scaled: lambda node, image: image,
-    Adjoint: lambda node, image: image,
-    Kron: lambda node, left, right: left * right,
-}
+def _sum_nonzeros(operator: Sum) -> Any:
+    """Return the non-zeros of a sum whose terms have separate patterns, or patterns in another."""
+    sizes = parameter_set(_premises(operator))
+    kept: list[tuple[islpy.Map, Operator]] = []
+    for term in operator.terms:
+        relation = to_isl(term).intersect_params(sizes)
+        if any(relation.is_subset(other) for other, _ in kept):
+            continue
+        kept = [(other, inner) for other, inner in kept if not other.is_subset(relation)]
+        if not all(relation.is_disjoint(other) for other, _ in kept):
+            raise UndecidableError(
+                "the non-zeros of a sum of operators whose patterns overlap have no closed form "
+                "here: use numbers for its sizes with A.at(), or the counts of its terms"
+            )
+        kept.append((relation, term))
+    return sum(nonzeros(term) for _, term in kept)
+
+
 _MULTIPLICATIONS: dict[type, Callable[..., Any]] = {
     Compose: lambda node, *images: sum(images),
     Sum: lambda node, *images: sum(images),

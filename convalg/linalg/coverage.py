@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,15 @@ import numpy.typing as npt
 from convalg.arguments import plural
 from convalg.arrays import Array
 from convalg.axis import Axis
+from convalg.errors import SymbolicError
 from convalg.limits import check_memory
+from convalg.linalg import family_coverage
 from convalg.linalg.numeric import checked
 from convalg.operators.leaves import Adjoint, Convolution, Selection
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum
+
+if TYPE_CHECKING:
+    import sympy
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,23 +40,33 @@ class Coverage:
             None where the interior is empty or not a box.
         reason: For a single transposed layer, a clause that compares its strides and its numbers
             of taps; otherwise "".
+        indices: For a family, the symbols of the index of an output; otherwise (). The `counts` of
+            a family are an expression and `interior` is a condition in them, `even` is a condition
+            on the sizes, and `period` is right where the interior has two periods.
 
     >>> import convalg as ca
     >>> ca.coverage(ca.transposed_correlation(5, [1, 1], stride=2))
     Coverage((10,), even: outputs written 1 time; the stride 2 divides the 2 taps)
     """
 
-    counts: Array
-    interior: Array
-    even: bool | None
-    period: tuple[int, ...] | None
+    counts: Any
+    interior: Any
+    even: Any
+    period: tuple[Any, ...] | None
     reason: str = ""
+    indices: tuple[sympy.Symbol, ...] = ()
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if self.indices:
+            raise SymbolicError(
+                f"the coverage of a family is an expression, not an array: use the coverage of "
+                f"A.at(...), or .counts, which is {self.counts}"
+            )
         return np.array(self.counts, dtype=dtype)
 
     def __repr__(self) -> str:
-        return f"Coverage({self.counts.shape}, {self.explain()})"
+        shape = self.indices or self.counts.shape
+        return f"Coverage({shape}, {self.explain()})"
 
     def explain(self) -> str:
         """Return the verdict in one sentence, with the counts and their period.
@@ -59,6 +75,8 @@ class Coverage:
         >>> print(ca.coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2)).explain())
         uneven: outputs written 1 or 2 times, with period 2; the stride 2 does not divide the 3 taps
         """
+        if self.indices:
+            return self._family_text()
         if self.even is None:
             return "unknown: the interior is too small to decide whether the coverage is even"
         numbers = [str(n) for n in np.unique(self.counts[self.interior]).tolist()]
@@ -69,6 +87,13 @@ class Coverage:
             times += f", with period {' x '.join(map(str, self.period))}"
         return f"{verdict}: {times}" + (f"; {self.reason}" if self.reason else "")
 
+    def _family_text(self) -> str:
+        index = ", ".join(map(str, self.indices))
+        verdict = f"even where {self.even}"
+        if isinstance(self.even, bool):
+            verdict = "even" if self.even else "uneven"
+        return f"{verdict}: output {index} is written {self.counts} times"
+
 
 def coverage(A: object) -> Coverage:  # noqa: N803
     """Count how often each output of a transposed layer, or of a stack of layers, is written.
@@ -77,17 +102,20 @@ def coverage(A: object) -> Coverage:  # noqa: N803
     channel. The result is the number of (input, tap) pairs that reach each output, or for a stack
     the number of paths. Scalar factors are ignored. The coverage of a transposed layer of k taps,
     stride s and dilation d is even in the interior if and only if s divides k and has no factor in
-    common with d; the verdict is derived from the counts, for any operator.
+    common with d; the verdict is derived from the counts, for any operator. Of a layer, the number
+    of taps of each output that read an input is counted; `ca.coverage(A.T)` counts how often each
+    input is read.
 
     Args:
-        A: An operator whose sizes are numbers.
+        A: An operator, or a family: a layer, its adjoint, or a Kronecker product of such.
 
     Returns:
-        A `Coverage` with the counts in the shape `out_shape`, the verdict `even` and the `period`.
+        A `Coverage` with the counts in the shape `out_shape`, the verdict `even` and the `period`;
+        for a family, with expressions in the index of an output and conditions on the sizes.
 
     Raises:
         KindError: when A is not an operator.
-        SymbolicError: when a size is symbolic.
+        UndecidableError: for a family without a closed form, such as a product.
         ArgumentError: when an index of an axis exceeds 64 bits.
         TooLargeError: when the counts do not fit in memory.
 
@@ -99,7 +127,15 @@ def coverage(A: object) -> Coverage:  # noqa: N803
     [[2, 2, 4, 2, 4, 2, 2], [1, 1, 2, 1, 2, 1, 1], [2, 2, 4, 2, 4, 2, 2]]
     >>> result.even, result.period
     (False, (2, 2))
+    >>> n, K, s = ca.sizes("n K s")
+    >>> result = ca.coverage(ca.transposed_correlation(n, ca.kernel(K), stride=s))
+    >>> result.even
+    Eq(Mod(K, s), 0)
+    >>> result.counts
+    Max(0, -Max(0, ceiling((-K + o + 1)/s)) + Min(n - 1, floor(o/s)) + 1)
     """
+    if isinstance(A, Operator) and A.symbols and not A.is_concrete:
+        return _family_coverage(A)
     operator = checked(A, "coverage")
     check_memory(
         24 * sum(operator.shape),
@@ -121,6 +157,21 @@ def coverage(A: object) -> Coverage:  # noqa: N803
     for array in (counts, interior):
         array.setflags(write=False)
     return Coverage(counts, interior, even, period, _reason(axes))
+
+
+def _family_coverage(operator: Operator) -> Coverage:
+    import sympy
+
+    indices = family_coverage.indices_of(operator)
+    axes = family_coverage.axes_of(operator, indices)
+    even = sympy.And(*(axis.even for axis in axes))
+    return Coverage(
+        counts=sympy.Mul(*(axis.count for axis in axes)),
+        interior=sympy.And(*(axis.interior for axis in axes)),
+        even=bool(even) if even in (sympy.true, sympy.false) else even,
+        period=tuple(axis.period for axis in axes),
+        indices=indices,
+    )
 
 
 def _ones(operator: Operator) -> Operator:

@@ -322,11 +322,10 @@ def _span_after(span: Span, link: Link) -> Span:
             span.end + step * (width - before),
             step * axis.stride,
         )
-    share = (
-        _tidy(Fraction(1, axis.stride) * step)
-        if isinstance(step, (int, Fraction))
-        else (step / axis.stride)
-    )
+    if isinstance(step, (int, Fraction)) and isinstance(axis.stride, int):
+        share = _tidy(Fraction(1, axis.stride) * step)
+    else:
+        share = step / axis.stride
     return Span(
         _tidy(span.start + share * (before - width)), _tidy(span.end + share * before), share
     )

@@ -275,8 +275,9 @@ def counts(self: Operator) -> Counts:
     may be wider than the input.
 
     Raises:
-        SymbolicError: for a family without closed forms: a product or a sum, a border that repeats
-            samples, or symbolic taps with a stride that does not divide the dilation.
+        UndecidableError: for a family without closed forms, such as a product whose outputs read
+            inputs with gaps, a sum whose patterns overlap, or symbolic taps with a stride and a
+            dilation that are unrelated symbols.
 
     >>> import convalg as ca
     >>> ca.correlation(5, ca.kernel(3)).counts
@@ -284,6 +285,9 @@ def counts(self: Operator) -> Counts:
     >>> n, K = ca.sizes("n K")
     >>> ca.correlation(n, ca.kernel(K), padding="full").counts.nonzeros
     K*n
+    >>> A = ca.correlation(n, ca.kernel(K))
+    >>> (ca.correlation(A.out_shape, ca.kernel(K)) @ A).counts.nonzeros
+    (2*K - 1)*(-2*K + n + 2)
     """
     from convalg.faces.counts import counts
 

@@ -54,7 +54,7 @@ def compare_small_sizes(first: Operator, second: Operator, domain: Domain, most:
     """Compare both sides at up to `most` small sizes, smallest first, until they differ."""
     entries, tried = 0, 0
     largest: dict[str, int] = {}
-    for sizes in islice(_small_sizes(domain), MOST_LOOKED_AT):
+    for sizes in islice(small_sizes(domain), MOST_LOOKED_AT):
         if tried == most:
             break
         if not domain.holds_at(sizes):
@@ -71,7 +71,7 @@ def compare_small_sizes(first: Operator, second: Operator, domain: Domain, most:
     return Search(largest, None, tried)
 
 
-def _small_sizes(domain: Domain) -> Iterator[dict[Any, int]]:
+def small_sizes(domain: Domain) -> Iterator[dict[Any, int]]:
     """Yield all sizes in increasing order of their sum, then in the order of the symbols."""
     swept = dict(domain.swept)
     symbols = domain.symbols

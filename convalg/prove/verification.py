@@ -320,11 +320,19 @@ def _traced(entry: Mapping[str, object]) -> Evidence:
     return read(entry)
 
 
+def _step(entry: Mapping[str, object]) -> Evidence:
+    """Return the claim of a step of a derivation."""
+    from convalg.prove.derivations.kinds import read_claim
+
+    return read_claim(_text(entry, "derivation"), _text(entry, "operator"), entry.get("step"))
+
+
 READERS: dict[str, Callable[[Mapping[str, object]], Evidence]] = {
     "first": _claimed,
     "theorem": _part,
     "linear": _linear,
     "function": _traced,
+    "derivation": _step,
 }
 """The kinds of claims, by a key that only they have."""
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convalg.axis import Size
 from convalg.escape import terminal
 from convalg.operators.tree import Operator
 from convalg.recognise.codes import EntryCodes, as_tolerance, entries_of
 from convalg.recognise.kronecker import kronecker_factors
 from convalg.recognise.levels import Chain, Level, block_sizes, broken, by_axes, structure_of
+from convalg.size import size_text
+
+if TYPE_CHECKING:
+    from convalg.prove.verdict import Verdict
 
 Reason = Callable[[tuple[int, int], tuple[int, int]], str] | None
 
@@ -29,6 +34,7 @@ class Witness:
         other: the position of a second entry, or None.
         other_value: the value of the second entry, or None.
         words: the reason as a phrase that starts with "not".
+        sizes: for a family, the smallest sizes at which the kind fails, by the names of symbols.
 
     >>> import convalg as ca
     >>> ca.classify([[1, 2], [3, 4]]).witness[0].words
@@ -41,6 +47,7 @@ class Witness:
     other: tuple[int, int] | None
     other_value: Any
     words: str
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,9 @@ class Classification:
         kinds: all kinds that hold, the strongest first.
         witness: entries that rule out other kinds.
         factors: the sizes of the two matrices of a Kronecker product; empty if it is none.
+        verdicts: for a family, the verdict on each kind that was looked for: its claim is a formula
+            such as "A[o + 1, i + 1] = A[o, i]", its scope the sizes.
+        unknown: for a family, the kinds that were not decided.
 
     >>> import convalg as ca
     >>> ca.classify([[1, 2, 0], [0, 1, 2]])
@@ -70,6 +80,8 @@ class Classification:
     kinds: tuple[str, ...]
     witness: tuple[Witness, ...]
     factors: tuple[tuple[int, int], ...]
+    verdicts: tuple[Verdict, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rows, columns = (math.prod(sizes) for sizes in zip(*self.blocks, strict=True))
@@ -79,7 +91,7 @@ class Classification:
         if "Toeplitz" in self.kind or "circulant" in self.kind:
             sizes = self.blocks
         strided = f", stride {' x '.join(map(str, self.strides))}" * ("strided" in self.kind)
-        return f"{self.kind}: " + " blocks of ".join(f"{m} x {n}" for m, n in sizes) + strided
+        return f"{self.kind}: " + " blocks of ".join(map(_size, sizes)) + strided
 
     def __repr__(self) -> str:
         return f"Classification({str(self)!r})"
@@ -96,8 +108,16 @@ class Classification:
         lines = [f"The matrix is {'of none of the kinds' if self.kind == 'none' else self}."]
         if len(self.kinds) > 1:
             lines.append(f"It is also {', '.join(self.kinds[1:])}.")
+        lines += [f"{v.claim}: proved for {v.scope}." for v in self.verdicts if v]
         lines += [f"It is {witness.words}." for witness in self.witness]
+        lines += [f"It is not decided whether it is {kind}." for kind in self.unknown]
         return terminal("\n".join(lines), lines=True)
+
+
+def _size(block: tuple[Size, Size]) -> str:
+    """Return the size of a block as text, such as "(n - K + 1) x n"."""
+    texts = map(size_text, block)
+    return " x ".join(f"({text})" if " " in text else text for text in texts)
 
 
 def classify(
@@ -159,8 +179,8 @@ def classify(
 def _verdict(entries: EntryCodes, chain: Chain, named: bool, axes: list[Chain]) -> Classification:
     """Return all kinds that hold, strongest first, with witnesses against the other kinds."""
     factors = kronecker_factors(entries)
-    axis_names = [name for chain_of_axis in axes for name in _names(chain_of_axis, True)]
-    names = list(dict.fromkeys([*_names(chain, named), *axis_names]))
+    axis_names = [name for chain_of_axis in axes for name in names_of(chain_of_axis, True)]
+    names = list(dict.fromkeys([*names_of(chain, named), *axis_names]))
     kinds = _zero_one_kinds(entries)
     if all(level.step for level in chain):
         kinds += names + ["Kronecker product"] * bool(factors)
@@ -208,7 +228,7 @@ def _folded(depth: int) -> str:
     return {1: "", 2: "doubly block ", 3: "triply block "}.get(depth, f"{depth}-fold block ")
 
 
-def _names(chain: Chain, named: bool) -> list[str]:
+def names_of(chain: Chain, named: bool) -> list[str]:
     """Return the names of a structure, strongest first (`named`: the shapes imply its levels)."""
     level_kinds = [level.kind for level in chain]
     free = "unstructured"

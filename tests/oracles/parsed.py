@@ -125,12 +125,18 @@ class Parser:
             names.append(self.name())
         if self.peek() == ":":
             self.take()
-            conditions.append(self.equality())
+            conditions.append(self.condition())
             while self.peek() == ",":
                 self.take()
-                conditions.append(self.equality())
+                conditions.append(self.condition())
         self.take("}")
         return ("total", names, conditions, self.term())
+
+    def condition(self) -> Any:
+        """left = right, or 0 <= name < size, as ("range", name, size)."""
+        if self.peek() == "0" and self.peek(1) == "\\le":
+            return ("range", *self.range())
+        return self.equality()
 
     def equality(self) -> Any:
         left = self.expression()

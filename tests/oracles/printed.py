@@ -219,10 +219,15 @@ class Code:
 
     def total(self, variables: list[str], conditions: Any, body: Any, names: dict[str, str]) -> str:
         """Loops over the variables, each condition as soon as its variables are known."""
-        inner, loops, pending = dict(names), "", list(conditions)
+        inner, loops = dict(names), ""
+        pending = [condition for condition in conditions if condition[0] != "range"]
+        ranges = {each[1]: each[2] for each in conditions if each[0] == "range"}
         for place, name in enumerate(variables):
             inner[name] = self.fresh()
-            loops += f" for {inner[name]} in {self.hold(self.values(name, body))}"
+            if name in ranges:
+                loops += f" for {inner[name]} in range({self.emit(ranges[name], names)})"
+            else:
+                loops += f" for {inner[name]} in {self.hold(self.values(name, body))}"
             later = variables[place + 1 :]
             for condition in list(pending):
                 if not mentions(condition, later):

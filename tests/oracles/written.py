@@ -11,11 +11,11 @@ def check_latex(found: Derivation) -> None:
     """Balanced, reasons escaped, no line wider than a page."""
     latex = found.latex()
     body = latex.split("\n", 1)[1]
-    assert body.startswith("\\begin{align*}\n")
-    assert body.endswith("\n\\end{align*}")
+    assert body.startswith("{\\allowdisplaybreaks\n\\begin{align*}\n")
+    assert body.endswith("\n\\end{align*}}")
     assert balanced(body)
     assert balanced(found._repr_latex_())
-    lines = [line.removesuffix(" \\\\") for line in body.splitlines()[1:-1]]
+    lines = [line.removesuffix(" \\\\") for line in body.splitlines()[2:-1]]
     assert sum(line.startswith("& \\text{") for line in lines) >= len(found.steps)
     for line in lines:
         assert balanced(line)

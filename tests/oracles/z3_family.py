@@ -20,7 +20,7 @@ import z3
 
 import convalg as ca
 from convalg.kernels import SymbolicKernel
-from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.leaves import Adjoint, Convolution, Diagonal, Matrix, Patches, Selection
 from convalg.operators.tree import Compose, Kron, Scaled, Sum, leaves
 from convalg.prove.decisions.polynomials import Polynomial
 
@@ -393,6 +393,8 @@ def domain(sides: tuple[ca.Operator, ca.Operator]) -> list[Any]:
     for side in sides:
         found += [number(letter) >= 0 for letter in side.symbols]
         for leaf in leaves(side):
+            if isinstance(leaf, (Matrix, Diagonal)):
+                continue  # Numbers, whose sizes are numbers too.
             # What a constructor asks for beyond its axes: a range of output_padding, a size.
             found += [number(condition.value) >= 0 for condition in leaf.geometry.conditions]
             for axis in leaf.geometry.axes:

@@ -43,7 +43,7 @@ def test_other_shapes_differ_everywhere() -> None:
 
 def test_sizes_come_by_their_sum_then_in_order() -> None:
     domain = Domain.of(ca.correlation(n, ca.kernel(K), stride=s))
-    sizes = [tuple(chosen.values()) for chosen in islice(comparison._small_sizes(domain), 40)]
+    sizes = [tuple(chosen.values()) for chosen in islice(comparison.small_sizes(domain), 40)]
     assert sizes == sorted(sizes, key=lambda values: (sum(values), values))
     assert len(set(sizes)) == 40
 

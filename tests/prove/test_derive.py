@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 
 import convalg as ca
-from convalg.errors import UndecidableError
+from convalg.errors import KindError
 
-n, m, K, L, p, s, C, D = ca.sizes("n m K L p s C D")
+n, s = ca.sizes("n s")
 
 
-def test_derivations_want_numbers_as_strides() -> None:
-    n, s = ca.sizes("n s")
-    with pytest.raises(UndecidableError, match="can be derived for numeric strides and dilations"):
-        ca.derive.output_size(ca.correlation(n, ca.kernel(3), stride=s))
+@pytest.mark.parametrize("kind", ["linearity", "adjoint", "output_size", "kernel_gradient"])
+def test_the_title_names_the_operator_and_the_kind(kind: str) -> None:
+    layer = ca.correlation(n, ca.kernel(3), stride=s)
+    title = getattr(ca.derive, kind)(layer).title
+    assert title.endswith("of correlation(n, kernel(3), stride=s)")
+
+
+def test_only_a_network_has_nodes() -> None:
+    with pytest.raises(KindError, match="does not have a node 'x': only a network has"):
+        ca.derive.receptive_field(ca.correlation(4, [1, 2]), "x")

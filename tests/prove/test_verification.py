@@ -12,7 +12,7 @@ import forged
 import pytest
 
 import convalg as ca
-from convalg.errors import FileError, KindError
+from convalg.errors import ArgumentError, FileError, KindError, UndecidableError
 from convalg.prove import solvers, verification
 from convalg.prove.certificates import Claimed
 from convalg.prove.decisions.domain import Domain
@@ -93,10 +93,30 @@ def test_theorems_about_sizes_are_confirmed(tmp_path: Path) -> None:
     assert (claim["theorem"], claim["part"]) == ("relationship-6", 0)
 
 
+WITHOUT = {
+    **dict.fromkeys(
+        (
+            "dft-inverse",
+            "parseval",
+            "circulant-eigenvalues",
+            "relu-homogeneity",
+            "relu-parts",
+            "relu-maximum",
+            "max-pooling-monotone",
+            "max-pooling-stride",
+            "max-pooling-shift",
+        ),
+        "only a proved or refuted claim about operators",
+    ),
+    **dict.fromkeys(("winograd-2-3", "winograd-4-3", "winograd-image"), "budget exceeded"),
+}
+"""Theorems about real numbers, roots of unity or maxima; and the transforms of tiles, which have too
+many entries for one formula."""
 OPEN_TO_CVC5 = {
     "adjoint-downsampling",
     "average-pooling-adjoint",
     "channel-reversal",
+    "checkerboard",
     "composition-strides",
     "noble-downsampling",
     "pooling-shift",
@@ -105,10 +125,10 @@ OPEN_TO_CVC5 = {
     "sampling-shifts",
     "separable-strides",
     "size-composition",
+    "size-induction",
     "size-strides",
     "stride-downsampling",
     "stride-groups",
-    "upsampling-equivariance",
 }
 """Theorems with obligations that cvc5 leaves open; z3 decides them."""
 
@@ -117,7 +137,12 @@ OPEN_TO_CVC5 = {
 @pytest.mark.parametrize("theorem", list(ca.theorems), ids=lambda theorem: theorem.name)
 def test_every_certificate_is_confirmed_by_two_solvers(theorem: Any, tmp_path: Path) -> None:
     pytest.importorskip("cvc5", reason="needs cvc5")
-    found = ca.prove.verify(theorem.prove().certificate(tmp_path / "certificate"))
+    verdict = theorem.prove()
+    if theorem.name in WITHOUT:
+        with pytest.raises((ArgumentError, UndecidableError), match=WITHOUT[theorem.name]):
+            verdict.certificate(tmp_path / "none")
+        return
+    found = ca.prove.verify(verdict.certificate(tmp_path / "certificate"))
     assert found, found.explain()
     assert len(found.checks) >= 2
     for check in found.checks:

@@ -502,6 +502,10 @@ def _add_piece(
     disjoint: list[tuple[Polynomial, islpy.Set]], coefficient: Polynomial, points: islpy.Set
 ) -> None:
     """Add a set of points; the sets stay disjoint, and coefficients at common points are added."""
+    for number, (value, other) in enumerate(disjoint):
+        if other.plain_is_equal(points):  # Most terms with weights of numbers have the same points.
+            disjoint[number] = (value + coefficient, other)
+            return
     rest = points
     for number, (value, other) in enumerate(list(disjoint)):
         common = other.intersect(rest)

@@ -134,7 +134,7 @@ def formulas(first: Operator, second: Operator, domain: Domain) -> Formulas:
     there are too many terms.
     """
     kernels = kernels_of([first, second])
-    script, limits = _limited(domain)
+    script, limits = limited(domain)
     pairs = zip(
         (*first.out_shape, *first.in_shape), (*second.out_shape, *second.in_shape), strict=True
     )
@@ -174,7 +174,7 @@ def point_formulas(operator: Operator, domain: Domain, value: object, where: Poi
     Raises: UndecidableError as `formulas`.
     """
     kernels = kernels_of([operator])
-    script, limits = _limited(domain)
+    script, limits = limited(domain)
     groups: Groups = {}
     _add_terms(groups, script, operator, 1, kernels)
     row, column = _indices(script, operator)
@@ -188,7 +188,7 @@ def statement_formulas(
     domain: Domain, counter: Callable[[Script], Iterable[str | Contradiction]]
 ) -> Formulas:
     """Return the formulas of a claim about sizes, from the statements of which one fails it."""
-    script, limits = _limited(domain)
+    script, limits = limited(domain)
     sentence = "no sizes and indices contradict the claim in this way"
     statements = [
         Contradiction(sentence, claim) if isinstance(claim, str) else claim
@@ -197,7 +197,7 @@ def statement_formulas(
     return Formulas(script, limits, "false", statements)
 
 
-def _limited(domain: Domain) -> tuple[Script, list[str]]:
+def limited(domain: Domain) -> tuple[Script, list[str]]:
     """Return a new script, and the conditions of a domain in it."""
     script = Script()
     for symbol in domain.symbols:

@@ -303,7 +303,7 @@ class Solution(NamedTuple):
 
 
 def solve(text: str, budget: int) -> Solution:
-    """Return the answer of z3 to a script of integer or real variables.
+    """Return the answer of z3 to a script, with the values of its integer variables.
 
     Args:
         text: the script; its own `check-sat` is the question.

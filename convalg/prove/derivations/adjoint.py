@@ -6,17 +6,16 @@ from typing import Any
 
 from convalg.axis import Axis
 from convalg.geometry import Geometry
-from convalg.operators.tree import Operator
-from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import Index, expanded, read_at, variable
 from convalg.prove.derivations.layer_sums import (
     LayerSums,
     Subject,
-    kind_of,
     moves,
     relabelled,
     swapped,
 )
+from convalg.prove.derivations.one_layer import kind_of
 from convalg.prove.derivations.statements import Definition, Equation, OperatorEquation
 from convalg.prove.derivations.sums import (
     Applied,
@@ -31,33 +30,10 @@ from convalg.prove.derivations.sums import (
 )
 
 
-def adjoint(operator: Operator) -> Derivation:
-    """Derive that the adjoint is a layer with the flipped kernel: back-propagation to the input.
-
-    The adjoint of a correlation is a correlation, and the adjoint of a convolution is a
-    convolution; it is applied to the gradient, which is upsampled with zeros by the stride and then
-    padded. The adjoint of a transposed layer is the strided layer.
-
-    Args:
-        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
-            symbols; its strides and dilations are numbers.
-
-    Returns:
-        A derivation whose last step writes the adjoint as a product of operators.
-
-    Raises:
-        KindError: for any other operator.
-        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
-            number of channels.
-
-    >>> import convalg as ca
-    >>> n, K = ca.sizes("n K")
-    >>> ca.derive.adjoint(ca.correlation(n, ca.kernel(K))).steps[-1].formula
-    "A^{\\\\mathsf T} = A'\\\\, P"
-    """
-    subject = Subject.of(operator, "the adjoint")
+def adjoint_steps(subject: Subject) -> list[Step]:
+    """Return the steps from the definition of a layer to its adjoint as a product of operators."""
     parts = _TransposedAdjoint if subject.transposed else _LayerAdjoint
-    return Derivation(f"The adjoint of {operator!r}", tuple(parts(subject).steps()))
+    return parts(subject).steps()
 
 
 class _TransposedAdjoint:
@@ -76,7 +52,7 @@ class _TransposedAdjoint:
         pairing = Equation(Inner(g, Applied(named, self.x)), self._exchanged())
         row = Entry(Applied(named.T, g), sums.index("o", "k"))
         free = sums.free("o", "k", sums.geometry.out_shape)
-        kind = kind_of(sums.geometry)
+        kind = self.subject.layer.layer_kind
         return [
             first,
             step(
@@ -177,7 +153,7 @@ class _LayerAdjoint:
             inner.append(Axis(length, axis.out_size, axis.taps, axis.stride, axis.dilation, start))
         layer = Geometry(tuple(inner), geometry.in_channels, geometry.out_channels, geometry.groups)
         border = _Border(tuple(outer), self.sums, layer)
-        return border, LayerSums.of(layer, self.names)
+        return border, self.sums.of(layer)
 
     def _without_border(self, sums: LayerSums, named: Named) -> tuple[list[Step], ProductSum]:
         """From the inner product with g to the product of operators, for a zero-padded layer."""
@@ -210,7 +186,7 @@ class _Border:
     def __init__(self, axes: tuple[Axis, ...], sums: LayerSums, inside: Geometry) -> None:
         names, geometry = sums.names, sums.geometry
         self.operator = moves(names("P"), axes, geometry.in_channels)
-        own = LayerSums.of(Geometry(axes, geometry.in_channels, geometry.in_channels), names)
+        own = sums.of(Geometry(axes, geometry.in_channels, geometry.in_channels))
         x, v = Array(names("x"), geometry.in_shape), Array(names("v"), inside.in_shape)
         padded = own.each("j")
         at = tuple(
@@ -264,10 +240,11 @@ class _Flipped:
         at = tuple(_flipped_read(axis, i, t) for axis, i, t in axes)
         direct = sums.gathered(source, at, sums.flipped_tap())
         rotated = " (in two dimensions: rotated by 180 degrees)" if len(geometry.axes) == 2 else ""
+        flip = "the window is" if sums.weights is None else "the kernel is"
         steps.append(
             step(
                 Equation(transposed, direct, free),
-                f"index the taps from the other end: the kernel is flipped{rotated}",
+                f"index the taps from the other end: {flip} flipped{rotated}",
                 setting,
             )
         )
@@ -275,13 +252,15 @@ class _Flipped:
         flipped, layer_step = self._flipped_layer(padded)
         result = ProductSum((flipped, padded, *tail))
         applied_to = ", applied to the upsampled gradient" if self.strided else ""
-        kind = kind_of(geometry)
+        last = f"the {kind_of(geometry)} with the flipped kernel"
+        if sums.weights is None:
+            last = "sum over windows"
         steps += [
             pad_step,
             layer_step,
             step(
                 OperatorEquation(self.named.T, result),
-                f"in matrix form: pad, then the {kind} with the flipped kernel{applied_to}",
+                f"in matrix form: pad, then {last}{applied_to}",
                 setting,
             ),
         ]
@@ -309,9 +288,8 @@ class _Flipped:
             Axis(axis.in_size, length, axis.taps, 1, axis.dilation, axis.padding)
             for axis, length in zip(geometry.axes, self.lengths, strict=True)
         )
-        dense = LayerSums.of(
-            Geometry(dense_axes, geometry.in_channels, geometry.out_channels, geometry.groups),
-            self.names,
+        dense = sums.of(
+            Geometry(dense_axes, geometry.in_channels, geometry.out_channels, geometry.groups)
         )
         every = dense.operator("A_{1}")
         x = Array(self.names("x"), geometry.in_shape)
@@ -374,7 +352,10 @@ class _Flipped:
             for axis, length in zip(geometry.axes, lengths, strict=True)
         )
         exchanged = Geometry(axes, geometry.out_channels, geometry.in_channels, geometry.groups)
-        named = relabelled(exchanged, sums.weights, "A'", geometry)
+        if sums.weights is None:
+            named = sums.named("A'", exchanged)
+        else:
+            named = relabelled(exchanged, sums.weights, "A'", geometry)
         v = Array(self.names("v"), named.in_shape)
         at = tuple(
             read_at(axis, i, t)
@@ -383,9 +364,11 @@ class _Flipped:
         row = Entry(Applied(named, v), sums.index("i", "c"))
         total = sums.gathered(v, at, sums.flipped_tap())
         free = sums.free("i", "c", geometry.in_shape)
-        shapes = (named.in_shape, named.out_shape, geometry.kernel_shape)
+        shapes = (named.in_shape, named.out_shape, *sums.weight_shapes)
         channels = ", input and output channels exchanged" if sums.lead else ""
         reason = f"A' is the valid {kind_of(geometry)} with the flipped kernel{channels}"
+        if sums.weights is None:
+            reason = "A' sums over the windows of the padded gradient"
         statement = Definition(named, Equation(row, total, free), shapes)
         return named, step(statement, reason, self.setting)
 

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from convalg.errors import KindError, UndecidableError
-from convalg.faces.latex import layer_of
-from convalg.operators.leaves import Adjoint, Convolution
-from convalg.operators.tree import Operator
+from convalg.errors import UndecidableError
+from convalg.prove.decisions.nonlinear import Formulas
 from convalg.prove.derivations.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
-from convalg.size import is_symbolic
 
-WIDEST = 54
+if TYPE_CHECKING:
+    from convalg.prove.certificates import Evidence
+
+WIDEST = 51
 """The number of characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
 LONGEST_REASON = 72
+
+
+def _no_formulas() -> Formulas:
+    raise UndecidableError("this step is not a formula of integers, and has no certificate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,9 @@ class Step:
         reason: why the formula follows, as text.
         check: a function without arguments that returns the verdict on the formula.
         pieces: the parts of the formula that may be written on separate lines.
+        scope: the sizes that the step is about, as text.
+        formulas: a function that returns the formulas of the step.
+        evidence: the claim that a certificate of the step names.
 
     >>> import convalg as ca
     >>> step = ca.derive.linearity(ca.correlation(4, ca.kernel(2))).steps[-1]
@@ -47,18 +55,31 @@ class Step:
     reason: str
     check: Callable[[], Verdict]
     pieces: tuple[str, ...] = ()
+    scope: str = field(default="", repr=False)
+    formulas: Callable[[], Formulas] = field(default=_no_formulas, repr=False)
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False)
 
     @property
     def verdict(self) -> Verdict:
         """The verdict of the check, which is run at each access."""
-        return self.check()
+        return replace(self.check(), evidence=self.evidence)
 
 
 def step(statement: Statement, reason: str, setting: Setting) -> Step:
     """Return a step with the formula and the check of a statement."""
     pieces = tuple(statement.pieces())
-    check = partial(statement.decide, setting)
-    return Step(",\\quad ".join(pieces), reason, check, pieces)
+
+    def formulas() -> Formulas:
+        return setting.claims(statement.failures).formulas
+
+    return Step(
+        ",\\quad ".join(pieces),
+        reason,
+        partial(statement.decide, setting),
+        pieces,
+        setting.scope,
+        formulas,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +110,11 @@ class Derivation:
                 return verdict
         scopes = list(dict.fromkeys(verdict.scope for verdict in verdicts))
         methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
-        return Verdict("proved", self.title, "; ".join(scopes), "; ".join(methods))
+        evidence = tuple(claim for verdict in verdicts for claim in verdict.evidence)
+        certified = evidence if len(evidence) == len(verdicts) else ()
+        return Verdict(
+            "proved", self.title, "; ".join(scopes), "; ".join(methods), evidence=certified
+        )
 
     def latex(self) -> str:
         """Return a LaTeX `align*` environment: reasons and formulas, broken to fit a page."""
@@ -99,7 +124,10 @@ class Derivation:
             lines += [f"& \\text{{{escaped(line)}}}" for line in reason]
             lines += [f"&\\quad {line}" for line in broken(each.pieces or (each.formula,))]
         body = " \\\\\n".join(lines)
-        return f"% {self.title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}"
+        # A derivation may be longer than a page.
+        return (
+            f"% {self.title}\n{{\\allowdisplaybreaks\n\\begin{{align*}}\n{body}\n\\end{{align*}}}}"
+        )
 
     def text(self) -> str:
         """Return the derivation as plain text: each reason with its verdict and its formula."""
@@ -142,9 +170,9 @@ def _folded(formula: str) -> list[str]:
     on separate lines first.
     """
     lines = [formula if width(formula) <= WIDEST else _stacked(formula)]
-    for marks in ((" = ", " \\iff "), (" + ", " - "), ("\\, ", " \\sum")):
+    for marks in ((" = ", " \\iff ", " \\to "), (" + ", " - "), ("\\, ", " \\sum")):
         lines = [part for line in lines for part in _split(line, marks)]
-    first, *rest = lines
+    first, *rest = map(_narrowed, lines)
     return [first, *(f"\\qquad {{}}{line}" for line in rest)]
 
 
@@ -159,6 +187,45 @@ def _stacked(formula: str) -> str:
             under = under.replace(":\\, ", ": \\\\ ").replace(",\\, ", ", \\\\ ")
             parts[number] = f"\\substack{{{under}}}{rest}"
     return "\\sum_{".join(parts)
+
+
+def _narrowed(line: str) -> str:
+    """Write the widest subscripts and superscripts of a line that is too wide one below another."""
+    while width(line) > WIDEST:
+        scripts = {line[start:end]: _columns(line[start:end]) for start, end in _scripts(line)}
+        wide = {script: narrow for script, narrow in scripts.items() if narrow != script}
+        if not wide:
+            break
+        widest = max(wide, key=lambda script: width(f"_{{{script}}}"))
+        line = line.replace(f"{{{widest}}}", f"{{{wide[widest]}}}")
+    return line
+
+
+def _scripts(line: str) -> Iterator[tuple[int, int]]:
+    """Yield the ends of the text of each subscript and superscript in braces."""
+    for match in re.finditer(r"[_^]\{", line):
+        depth, end = 1, match.end()
+        while depth:
+            depth += _DEPTH.get(line[end], 0)
+            end += 1
+        yield match.end(), end - 1
+
+
+def _columns(script: str) -> str:
+    """Return a list of indices or a product of sizes as a column."""
+    if script.startswith("\\substack"):
+        return script
+    depth, column, position = 0, "", 0
+    while position < len(script):
+        depth += script.startswith(_OPEN, position) - script.startswith(_CLOSE, position)
+        mark = next((m for m in (", ", "\\times ") if script.startswith(m, position)), "")
+        if mark and depth == 0:
+            column += f"{mark}\\\\ "
+            position += len(mark)
+            continue
+        column += script[position]
+        position += 1
+    return script if column == script else f"\\substack{{{column}}}"
 
 
 _DEPTH = {"{": 1, "}": -1}
@@ -179,8 +246,8 @@ def _split(line: str, marks: tuple[str, ...]) -> list[str]:
             positions.append(position)
     parts, start = [], 0
     for position, end in pairwise([*positions, len(line)]):
-        # Put as much on a line as fits.
-        if width(line[start:end]) > WIDEST and line[start:position].strip():
+        # Put as much on a line as fits, and no sign alone.
+        if width(line[start:end]) > WIDEST and line[start:position].strip(" =+-"):
             parts.append(line[start:position].strip())
             start = position
     return [*parts, line[start:].strip()]
@@ -195,18 +262,16 @@ def width(formula: str) -> float:
     shown = re.sub(r"\\substack\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", _widest, formula)
     shown = re.sub(r"\\(?:text|operatorname|mathbf|mathsf|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
     shown = re.sub(r"\\(?:left|right|colon|,|;)", "", shown)
+    shown = re.sub(r"\\[lg]e(?![a-z])", "<", shown.replace("\\iff", "mmm"))
     shown = re.sub(r"\\q?quad", "   ", shown)
     shown = re.sub(r"\\frac\{((?:[^{}]|\{[^{}]*\})*)\}\{[^{}]*\}", r"\1", shown)
     small = 0.0
     for part in re.findall(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", shown):
-        small += 0.7 * len(re.sub(r"\\[a-z]+|[{}\\ ]", "x", part).translate(_NOTHING))
+        small += 0.9 * len(re.sub(r"[{}\\\s_^]", "", re.sub(r"\\[a-z]+", "x", part)))
     shown = re.sub(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", "", shown)
     shown = re.sub(r"\\[A-Za-z]+", "m", shown)
     signs = sum(shown.count(mark) for mark in "=+-<>:")
     return len(re.sub(r"[\s{}\\]", "", shown)) + small + 0.8 * signs + shown.count("   ") * 2
-
-
-_NOTHING = str.maketrans("", "", " _^")
 
 
 def _widest(match: re.Match[str]) -> str:
@@ -226,6 +291,10 @@ _MARKS = {
     r"\partial": "d",
     r"\mapsto": "->",
     r"\subseteq": "within",
+    r"\epsilon": "epsilon",
+    r"\gamma": "gamma",
+    r"\sigma": "sigma",
+    r"\mu": "mu",
     r"\alpha": "a",
     r"\beta": "b",
     r"\rho": "border",
@@ -262,6 +331,7 @@ def plain_text(formula: str) -> str:
         before = shown
         shown = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", _divided, shown)
         shown = re.sub(r"\\mathbf\{R\}\^\{([^{}]*)\}", r"R^(\1)", shown)
+        shown = re.sub(r"(?<!mathbf\{R\})\^\{(\(?\d+\)?)\}", r"^\1", shown)  # s^{2} is s^2
         shown = re.sub(r"(\\sum|\bmin|\bmax)_\{([^{}]*)\}", r"\1(\2)", shown)
         shown = re.sub(r"_\{([^{}]*)\}", r"[\1]", shown)
     shown = shown.replace("\\sum", "sum").replace("<<", "{").replace(">>", "}")
@@ -275,31 +345,3 @@ def _divided(match: re.Match[str]) -> str:
     if above == "d":
         return f"d/{below.removeprefix('(').removesuffix(')').replace('d ', 'd')}"
     return f"{above}/{below}"
-
-
-def one_layer(operator: Operator, name: str) -> tuple[Convolution, bool]:
-    """Return the correlation or convolution, and whether the operator is its transpose.
-
-    Raises: KindError for any other operator; UndecidableError for a symbolic stride or dilation,
-    and for groups with a symbolic number of channels.
-    """
-    layer = operator.operator if isinstance(operator, Adjoint) else operator
-    if not isinstance(layer, Convolution):
-        raise KindError(
-            f"{name} can be derived for a single correlation or convolution, or the transpose of "
-            f"one, not for {operator!r}: call simplify(), or use its factors"
-        )
-    for axis in layer.geometry.axes:
-        if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
-            raise UndecidableError(
-                f"{name} can be derived for numeric strides and dilations, not for "
-                f"{axis.stride} and {axis.dilation}: substitute numbers with .at(...)"
-            )
-    groups, outputs, inputs = layer.geometry.channels
-    depthwise = outputs == 1 and inputs == 1
-    if groups != 1 and not depthwise and any(map(is_symbolic, (groups, outputs, inputs))):
-        raise UndecidableError(
-            f"{name} with {groups} groups can be derived for numeric channel counts, not for "
-            f"{inputs} inputs and {outputs} outputs per group: substitute numbers with .at(...)"
-        )
-    return layer, layer_of(operator)[1]

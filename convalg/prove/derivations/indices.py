@@ -1,4 +1,4 @@
-"""Index expressions of derivations, written as LaTeX and in the syntax of isl."""
+"""Index expressions of derivations, written as LaTeX and as values of their variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import sympy
 
 from convalg.axis import Axis, Size
 from convalg.faces.latex import expression
-from convalg.faces.relation import text
+from convalg.prove.derivations.conditions import (
+    Condition,
+    Relation,
+    Value,
+    equal,
+    quotient,
+    within,
+)
 from convalg.size import is_symbolic
 
 
@@ -19,15 +26,16 @@ class Floor:
     """A variable divided by an integer, rounded down."""
 
     variable: str
-    divisor: int
+    divisor: Size
 
     def latex(self) -> str:
         """Return the quotient as a fraction in floor brackets."""
-        return f"\\left\\lfloor \\frac{{{self.variable}}}{{{self.divisor}}} \\right\\rfloor"
+        below = size_latex(self.divisor)
+        return f"\\left\\lfloor \\frac{{{self.variable}}}{{{below}}} \\right\\rfloor"
 
-    def isl(self, names: Mapping[Any, str]) -> str:
-        """Return the quotient in the syntax of isl; `names` maps variables to isl variables."""
-        return f"floor({names[self.variable]}/{self.divisor})"
+    def value(self, names: Mapping[object, Value]) -> Value:
+        """Return the quotient; `names` has a value for the variable."""
+        return quotient(names[self.variable], self.divisor)
 
 
 @dataclass(frozen=True)
@@ -67,38 +75,34 @@ class Border:
                 return f"{call}{u} \\bmod {_closed(n)}"
             case "edge":
                 return f"{call}\\min(\\max({u}, 0), {size_latex(n - 1)})"
-        period, mirrored, far = self._numbers(u)
-        left = f"{u} \\bmod {_closed(period)}" if self.wraps else f"\\max({u}, {mirrored})"
+        period, shared, far = self._numbers()
+        image = f"-{u}" if shared else f"-1 - {u}"
+        left = f"{u} \\bmod {_closed(period)}" if self.wraps else f"\\max({u}, {image})"
         return f"{call}\\min({r}, {size_latex(far)} - {r}),\\ {r} = {left}"
 
-    def _numbers(self, u: str) -> tuple[Size, str, Size]:
-        """Return the period, the mirror image of u at sample 0, and the sum of two images."""
+    def _numbers(self) -> tuple[Size, int, Size]:
+        """Return the period, whether the images share sample 0, and the sum of two images."""
         n = self.size
-        if self.rule == "symmetric":
-            return 2 * n, f"-1 - {u}", 2 * n - 1
-        return 2 * n - 2, f"-{u}", 2 * n - 2
+        return (2 * n, 0, 2 * n - 1) if self.rule == "symmetric" else (2 * n - 2, 1, 2 * n - 2)
 
-    def condition(self, index: str, target: str) -> str:
-        """Return, in the syntax of isl, that `target` is the input which is read at an index."""
-        n = text(self.size)
+    def condition(self, index: Value, target: Value) -> Condition:
+        """Return the condition that `target` is the input which is read at an index."""
+        n = self.size
         match self.rule:
-            case "circular" if not is_symbolic(self.size):
-                return f"{target} = {index} - {n}*floor(({index})/{n})"
+            case "circular" if not is_symbolic(n):
+                return equal(target, index - n * quotient(index, n))
             case "circular":
-                # isl has no remainder by a symbol, so the rule covers one period on each side.
-                return (
-                    f"(({target} = {index} and 0 <= {index} < {n}) or "
-                    f"({target} = {index} + {n} and -{n} <= {index} < 0) or "
-                    f"({target} = {index} - {n} and {n} <= {index} < 2*{n}))"
+                # A remainder by a symbol is hard for solvers; one period on each side is enough.
+                return tuple(
+                    (Relation(target - index - k * n, True), *within(index + k * n, n)[0])
+                    for k in (0, 1, -1)
                 )
             case "edge":
-                return f"{target} = max(0, min({n} - 1, {index}))"
-        period, mirrored, far = self._numbers(f"({index})")
-        if self.wraps:
-            left = f"({index} - {text(period)}*floor(({index})/{text(period)}))"
-        else:
-            left = f"max({index}, {mirrored})"
-        return f"{target} = min({left}, {text(far)} - {left})"
+                return equal(target, sympy.Max(0, sympy.Min(n - 1, index)))
+        period, shared, far = self._numbers()
+        image = shared - 1 - index
+        left = index - period * quotient(index, period) if self.wraps else sympy.Max(index, image)
+        return equal(target, sympy.Min(left, far - left))
 
 
 @dataclass(frozen=True)
@@ -133,16 +137,12 @@ class Index:
         shown = [(f, a if isinstance(a, str) else a.latex()) for f, a in self.terms]
         return affine(shown, self.constant)
 
-    def isl(self, names: Mapping[Any, str]) -> str:
-        """Return the sum in the syntax of isl.
-
-        `names`: the isl variable for each variable and for each folded index of the sum.
-        """
-        parts = []
+    def value(self, names: Mapping[object, Value]) -> Value:
+        """Return the sum; `names` has a value for each variable and each folded index."""
+        total: Value = self.constant
         for factor, atom in self.terms:
-            value = atom.isl(names) if isinstance(atom, Floor) else names[atom]
-            parts.append(f"{text(factor)}*{value}")
-        return f"({' + '.join([*parts, text(self.constant)])})"
+            total += factor * (atom.value(names) if isinstance(atom, Floor) else names[atom])
+        return total
 
     def moved(self, amount: Size) -> Index:
         """Return the index plus an amount."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import islpy
-from islpy import dim_type
-
-from convalg.operators.tree import Operator
-from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.errors import KindError
+from convalg.prove.derivations.conditions import Condition, Value
+from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import Index, variable
-from convalg.prove.derivations.layer_sums import LayerSums, Subject, kind_of
+from convalg.prove.derivations.layer_sums import LayerSums, Subject
+from convalg.prove.derivations.one_layer import kind_of
 from convalg.prove.derivations.statements import Definition, Equation, Ranges, VectorEquation
 from convalg.prove.derivations.sums import (
     Applied,
@@ -22,51 +22,36 @@ from convalg.prove.derivations.sums import (
     Inner,
     Named,
     Times,
+    Vector,
 )
 
 
-def kernel_gradient(operator: Operator) -> Derivation:
-    """Derive that dL/dw is the input correlated with the output gradient, dilated by the stride.
-
-    For a transposed layer, the two are exchanged: the output gradient is correlated with the input.
-
-    Args:
-        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
-            symbols; its strides and dilations are numbers.
-
-    Returns:
-        A derivation whose last step writes the kernel gradient as the transpose of an operator B.
-
-    Raises:
-        KindError: for any other operator.
-        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
-            number of channels.
-
-    >>> import convalg as ca
-    >>> layer = ca.correlation(6, ca.kernel(3), stride=2, padding=1)
-    >>> bool(ca.derive.kernel_gradient(layer).verify())
-    True
-    """
-    subject = Subject.of(operator, "the kernel gradient")
-    part = (_TransposedGradient if subject.transposed else _LayerGradient)(subject)
-    return Derivation(f"The kernel gradient of {operator!r}", part.steps())
+def gradient_of(subject: Subject) -> LayerGradient:
+    """Return the parts of the kernel gradient of a layer."""
+    return (_TransposedGradient if subject.transposed else LayerGradient)(subject)
 
 
-class _LayerGradient:
+class LayerGradient:
     """The kernel gradient of a correlation or convolution."""
 
     order = "oli"
-    """The parts of the triples (o, i, label) that are the rows, columns and labels of B."""
+    """The parts of a triple (o, i, label) that are the row, column and label of B."""
 
     def __init__(self, subject: Subject) -> None:
         sums = subject.sums
+        if sums.weights is None:
+            raise KindError(
+                f"the kernel gradient cannot be derived for {subject.layer.operator!r}, which does "
+                f"not have weights: use a correlation or convolution"
+            )
         self.subject, self.sums, self.setting = subject, sums, subject.setting
+        self.w = sums.weights
         self.in_shape, self.out_shape = subject.shapes
         self.x = Array(sums.names("x"), self.in_shape)
         self.g = Array(sums.names("g"), self.out_shape)
-        self.weight = Entry(sums.weights, sums.tap())
+        self.weight = Entry(self.w, sums.tap())
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> list[Step]:
         """Return the steps from the definition to the transpose of B."""
         sums, setting = self.sums, self.setting
         named, first = self.subject.definition()
@@ -77,12 +62,12 @@ class _LayerGradient:
         details = [f"{kernel} dilated by the stride"] if strided else []
         details += ["the taps in reverse order"] if kind_of(sums.geometry) == "convolution" else []
         tail = f"; {', '.join(details)}" if details else ""
-        both = VectorEquation(output, Applied(patches, sums.weights))
-        return (
+        both = VectorEquation(output, Applied(patches, self.w))
+        return [
             first,
             step(self._local(output), "the output is linear in each weight", setting),
             step(
-                Equation(slope, self._total(), self._weights()),
+                Equation(slope, self.total(self.x, self.g), self.weight_ranges()),
                 f"chain rule with g = dL/dy held fixed: this is dL/dw, {source} correlated with "
                 f"{kernel}{tail}",
                 setting,
@@ -95,13 +80,15 @@ class _LayerGradient:
             ),
             step(both, "the layer is B applied to its kernel", setting),
             step(
-                Equation(slope, Entry(Applied(patches.T, self.g), sums.tap()), self._weights()),
+                Equation(
+                    slope, Entry(Applied(patches.T, self.g), sums.tap()), self.weight_ranges()
+                ),
                 "in matrix form: the transpose of B maps g to the gradient of the weights",
                 setting,
             ),
-        )
+        ]
 
-    def _weights(self) -> Ranges:
+    def weight_ranges(self) -> Ranges:
         """The free indices of one weight."""
         shape = self.sums.geometry.kernel_shape
         pairs = zip(self.sums.tap(), shape, strict=True)
@@ -121,14 +108,19 @@ class _LayerGradient:
         sums = self.sums
         row, free = self._row()
         right = Entry(self.x, (*((sums.channel,) if sums.lead else ()), *sums.read()))
-        ranges = dict((*free, *self._weights()))
+        ranges = dict((*free, *self.weight_ranges()))
         return Equation(Derivative(Entry(output, row), self.weight), right, tuple(ranges.items()))
 
-    def _total(self) -> Expression:
-        """Sum over o of g[k, o] x[c(k, e), s o + d t - p]."""
-        return self._correlated(self.g, self.x)
+    def total(self, inputs: Vector, gradient: Vector) -> Expression:
+        """Return the gradient of one weight: the sum over o of g[k, o] x[c(k, e), s o + d t - p].
 
-    def _correlated(self, outputs: Array, inputs: Array) -> IndexSum:
+        Args:
+            inputs: the input x of the operator.
+            gradient: the gradient g of its output.
+        """
+        return self._correlated(gradient, inputs)
+
+    def _correlated(self, outputs: Vector, inputs: Vector) -> IndexSum:
         sums = self.sums
         at = (*((sums.channel,) if sums.lead else ()), *sums.read())
         body = Times((Entry(outputs, sums.index("o", "k")), Entry(inputs, at)))
@@ -138,16 +130,20 @@ class _LayerGradient:
         """B, made by exchanging the parts of the triples."""
         sums = self.sums
         geometry = sums.geometry
-        points = sums.operator("A").entries
+        inner = sums.operator("A").entries
         widths = {
             "o": len(geometry.out_shape),
             "i": len(geometry.in_shape),
             "l": len(geometry.kernel_shape),
         }
-        starts = {"o": 0, "i": widths["o"], "l": widths["o"] + widths["i"]}
-        target = [f"a{starts[p] + k}" for p in self.order for k in range(widths[p])]
-        names = ", ".join(f"a{k}" for k in range(points.dim(dim_type.set)))
-        entries = points.apply(islpy.Map(f"{{ [{names}] -> [{', '.join(target)}] }}"))
+
+        def entries(point: Sequence[Value]) -> list[Condition]:
+            parts, start = {}, 0
+            for part in self.order:
+                parts[part] = point[start : start + widths[part]]
+                start += widths[part]
+            return inner((*parts["o"], *parts["i"], *parts["l"]))
+
         return Named(sums.names("B"), self.out_shape, geometry.kernel_shape, entries, self.x)
 
     def _defined(self, patches: Named) -> Definition:
@@ -161,11 +157,11 @@ class _LayerGradient:
         shapes = (geometry.kernel_shape, self.out_shape, self.in_shape)
         return Definition(patches, equation, shapes, sums.rules)
 
-    def _sum(self, sums: LayerSums) -> IndexSum:
+    def _sum(self, sums: LayerSums) -> Expression:
         return sums.forward(self.x)
 
 
-class _TransposedGradient(_LayerGradient):
+class _TransposedGradient(LayerGradient):
     """The kernel gradient of a transposed layer."""
 
     order = "ilo"
@@ -181,12 +177,12 @@ class _TransposedGradient(_LayerGradient):
         conditions = tuple(zip(sums.read(), outputs, strict=True))
         right = IndexSum(sums.each("o"), Entry(self.x, sums.index("o", "k")), conditions)
         spatial = tuple(zip(sums.each("i"), self.out_shape[sums.lead :], strict=True))
-        free = (*spatial, *self._weights())
+        free = (*spatial, *self.weight_ranges())
         return Equation(Derivative(Entry(output, row), self.weight), right, free)
 
-    def _total(self) -> Expression:
-        """Sum over o of x[k, o] g[c(k, e), s o + d t - p]."""
-        return self._correlated(self.x, self.g)
+    def total(self, inputs: Vector, gradient: Vector) -> Expression:
+        """Return the sum over o of x[k, o] g[c(k, e), s o + d t - p]."""
+        return self._correlated(inputs, gradient)
 
-    def _sum(self, sums: LayerSums) -> IndexSum:
+    def _sum(self, sums: LayerSums) -> Expression:
         return sums.backward(self.x)

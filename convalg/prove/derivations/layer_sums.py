@@ -6,21 +6,27 @@ with output channel k, input channel c = E (k // D) + e, and D outputs and E inp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import islpy
 import sympy
-from islpy import dim_type
 
 from convalg.axis import Axis, Size
-from convalg.faces.relation import parameters, text, triples
+from convalg.faces.latex import expression
 from convalg.geometry import Geometry
-from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator
-from convalg.prove.derivations.derivation import Step, one_layer, step
+from convalg.prove.derivations.conditions import (
+    Condition,
+    Value,
+    entries_of,
+    pool_entries,
+    pool_taps,
+    quotient,
+    within,
+)
+from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import (
     Border,
     Floor,
@@ -30,7 +36,8 @@ from convalg.prove.derivations.indices import (
     size_latex,
     variable,
 )
-from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, same_sizes
+from convalg.prove.derivations.one_layer import OneLayer, one_layer
+from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, are_same
 from convalg.prove.derivations.sums import (
     Applied,
     Array,
@@ -38,6 +45,7 @@ from convalg.prove.derivations.sums import (
     Expression,
     IndexSum,
     Named,
+    Plus,
     Times,
     Vector,
 )
@@ -73,14 +81,16 @@ class LayerSums:
 
     geometry: Geometry
     names: Names
-    weights: Array
+    weights: Array | None
+    """The unknown kernel; None for a pooling."""
     transposed: bool = False
     """For a transposed layer, the names i and o are exchanged, and so are the channels c and k."""
+    factor: str = ""
+    """The factor in front of the sum, as LaTeX."""
 
-    @staticmethod
-    def of(geometry: Geometry, names: Names, transposed: bool = False) -> LayerSums:
-        """Return the sums of a layer with an unknown kernel w."""
-        return LayerSums(geometry, names, Array(names("w"), geometry.kernel_shape), transposed)
+    def of(self, geometry: Geometry) -> LayerSums:
+        """Return the sums of another geometry with the same kernel."""
+        return replace(self, geometry=geometry)
 
     # Indices.
 
@@ -198,16 +208,30 @@ class LayerSums:
 
     # Sums.
 
-    def forward(self, x: Vector, change: Callable[[Entry], Expression] = _unchanged) -> IndexSum:
+    def forward(self, x: Vector, change: Callable[[Entry], Expression] = _unchanged) -> Expression:
         """Return the sum over e, t of w[k, e, t] x[c(k, e), s o + d t - p].
 
         `change`: makes the second factor of each product from the entry of x.
         """
         at = (*((self.channel,) if self.lead else ()), *self.read())
-        body = Times((Entry(self.weights, self.tap()), change(Entry(x, at))))
-        return IndexSum((*self._summed_forward(), *self.each("t")), body)
+        body = self._weighted(self.tap(), change(Entry(x, at)))
+        variables = (*self._summed_forward(), *self.each("t"))
+        return self._times_factor(IndexSum(variables, body, (), self._taps()))
 
-    def backward(self, g: Vector, change: Callable[[Entry], Expression] = _unchanged) -> IndexSum:
+    def _taps(self) -> tuple[tuple[str, Size], ...]:
+        """Return the ranges of the taps of a pooling; those of a kernel are its shape."""
+        if self.weights is not None:
+            return ()
+        return tuple(zip(self.each("t"), self.geometry.taps, strict=True))
+
+    def _weighted(self, tap: tuple[Index, ...], other: Expression) -> Expression:
+        """Return the product of a weight and another factor."""
+        return other if self.weights is None else Times((Entry(self.weights, tap), other))
+
+    def _times_factor(self, total: IndexSum) -> Expression:
+        return Plus(((self.factor, total),)) if self.factor else total
+
+    def backward(self, g: Vector, change: Callable[[Entry], Expression] = _unchanged) -> Expression:
         """Return the sum of w[k, e, t] g[k, o] over the k, e, o, t that satisfy two conditions.
 
         The conditions are c(k, e) = c and s o + d t - p = i.
@@ -218,24 +242,32 @@ class LayerSums:
         inputs = tuple(map(variable, self.each("i")))
         conditions = (*linked, *zip(self.read(), inputs, strict=True))
         weight, entry = self._back(self.tap()), self._back(self.index("o", "k"))
-        body = Times((Entry(self.weights, weight), change(Entry(g, entry))))
-        return IndexSum((*channels, *self.each("o"), *self.each("t")), body, conditions)
+        body = self._weighted(weight, change(Entry(g, entry)))
+        variables = (*channels, *self.each("o"), *self.each("t"))
+        return self._times_factor(IndexSum(variables, body, conditions, self._taps()))
 
-    def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> IndexSum:
+    def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> Expression:
         """Return the sum over k, e, t with c(k, e) = c of w[tap] g[k, at]."""
         channels, linked = self._summed_back()
         lead = (variable(self.letter("k")),) if self.lead else ()
         weight, entry = self._back(tap), self._back((*lead, *at))
-        body = Times((Entry(self.weights, weight), Entry(g, entry)))
-        return IndexSum((*channels, *self.each("t")), body, linked)
+        body = self._weighted(weight, Entry(g, entry))
+        variables = (*channels, *self.each("t"))
+        return self._times_factor(IndexSum(variables, body, linked, self._taps()))
 
     # Operators.
 
     def operator(self, name: str) -> Named:
-        """Return the correlation as an operator whose entries are labelled with the weights."""
-        geometry = self.geometry
-        points = triples(geometry)
-        return Named(self.names(name), geometry.out_shape, geometry.in_shape, points, self.weights)
+        """Return the layer as an operator, whose entries are labelled with the weights."""
+        return self.named(name, self.geometry)
+
+    def named(self, name: str, geometry: Geometry) -> Named:
+        """Return the layer of another geometry as an operator with the same kernel."""
+        shapes, name = (geometry.out_shape, geometry.in_shape), self.names(name)
+        if self.weights is not None:
+            return Named(name, *shapes, entries_of(geometry), self.weights)
+        taps = pool_taps(geometry)
+        return Named(name, *shapes, pool_entries(geometry), None, taps, self.factor)
 
     def definition(self, operator: Named, x: Array, given: tuple[str, ...] = ()) -> Definition:
         """Return the statement of the sum that defines the correlation."""
@@ -243,7 +275,7 @@ class LayerSums:
         free = self.free("o", "k", self.geometry.out_shape)
         equation = Equation(row, self.forward(x), free)
         geometry = self.geometry
-        shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
+        shapes = (geometry.in_shape, geometry.out_shape, *self.weight_shapes)
         return Definition(operator, equation, shapes, self.rules, given)
 
     def transposed_definition(
@@ -254,8 +286,13 @@ class LayerSums:
         free = self.free("i", "c", self.geometry.in_shape)
         equation = Equation(row, self.backward(x), free)
         geometry = self.geometry
-        shapes = (geometry.out_shape, geometry.in_shape, geometry.kernel_shape)
+        shapes = (geometry.out_shape, geometry.in_shape, *self.weight_shapes)
         return Definition(operator, equation, shapes, self.rules, given)
+
+    @property
+    def weight_shapes(self) -> tuple[tuple[Size, ...], ...]:
+        """The shape of the kernel, if there is one."""
+        return () if self.weights is None else (self.geometry.kernel_shape,)
 
 
 _OTHER = {"i": "o", "o": "i", "k": "c", "c": "k"}
@@ -269,10 +306,8 @@ class Subject:
     abbreviated by a symbol.
     """
 
-    operator: Operator
-    layer: Convolution
+    layer: OneLayer
     geometry: Geometry
-    transposed: bool
     setting: Setting
     names: Names
 
@@ -282,16 +317,25 @@ class Subject:
 
         Raises: the errors of `one_layer` for an operator that is not a single layer.
         """
-        layer, transposed = one_layer(operator, name)
+        layer = one_layer(operator, name)
         geometry, named = _abbreviated(layer)
-        setting = Setting.of(operator, named)
+        setting = Setting.of(operator, named=named)
         names = Names(*setting.symbols, *(symbol for symbol, _ in named))
-        return Subject(operator, layer, geometry, transposed, setting, names)
+        return Subject(layer, geometry, setting, names)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the operator is the transpose of the layer."""
+        return self.layer.transposed
 
     @property
     def sums(self) -> LayerSums:
         """The sums of the layer."""
-        return LayerSums.of(self.geometry, self.names, self.transposed)
+        weights = None
+        if self.layer.kernel_shape is not None:
+            weights = Array(self.names("w"), self.geometry.kernel_shape)
+        factor = "" if self.layer.factor == 1 else expression(sympy.sympify(self.layer.factor))
+        return LayerSums(self.geometry, self.names, weights, self.transposed, factor)
 
     @property
     def shapes(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -300,35 +344,25 @@ class Subject:
         shapes = geometry.in_shape, geometry.out_shape
         return shapes[::-1] if self.transposed else shapes
 
-    def _own(self, name: str) -> Named:
-        """Return the layer as a named operator with the entries of the given operator."""
-        return replace(self.sums.operator(name), entries=triples(self.layer.geometry))
-
-    def kind(self) -> str:
-        """Return the kind of the operator, such as "transposed correlation"."""
-        return f"transposed {kind_of(self.geometry)}" if self.transposed else kind_of(self.geometry)
-
-    def definition(self) -> tuple[Named, Step]:
-        """Return the layer as an operator A, and the first step of every derivation."""
+    def definition(self, name: str = "A") -> tuple[Named, Step]:
+        """Return the layer as a named operator, and the first step of every derivation."""
         sums, setting = self.sums, self.setting
         x = Array(self.names("x"), self.shapes[0])
         given = setting.abbreviations(*(axis.padding for axis in self.geometry.axes))
+        own = sums.named(name, self.layer.geometry)
+        # The formulas have the abbreviated shapes, the entries are those of the given operator.
+        abbreviated = sums.operator(name)
+        named = replace(own, out_shape=abbreviated.out_shape, in_shape=abbreviated.in_shape)
         if self.transposed:
-            named = swapped(self._own("A"))
+            named = swapped(named)
             statement = sums.transposed_definition(named, x, given)
         else:
-            named = self._own("A")
             statement = sums.definition(named, x, given)
-        # The shapes of the operator are not abbreviated, unlike those of the formulas.
-        shapes = (self.operator.in_shape, self.operator.out_shape, self.layer.weights.shape)
-        statement = replace(statement, shapes=shapes)
-        reason = f"definition of the {self.kind()}{_boundary_text(self.geometry, self.transposed)}"
-        return named, step(statement, reason, setting)
-
-
-def kind_of(geometry: Geometry) -> str:
-    """Return "convolution" if the kernel is flipped on some axis, else "correlation"."""
-    return "convolution" if any(axis.is_backwards for axis in geometry.axes) else "correlation"
+        operator, shape = self.layer.operator, self.layer.kernel_shape
+        actual = [operator.in_shape, operator.out_shape, *([] if shape is None else [shape])]
+        statement = replace(statement, shapes=tuple(actual))
+        kind, borders = self.layer.kind, _boundary_text(self.geometry, self.transposed)
+        return named, step(statement, f"definition of the {kind}{borders}", setting)
 
 
 def _boundary_text(geometry: Geometry, transposed: bool) -> str:
@@ -344,9 +378,9 @@ def _boundary_text(geometry: Geometry, transposed: bool) -> str:
     return f"; {' and '.join(dict.fromkeys(rules))} boundary{rest}"
 
 
-def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], ...]]:
+def _abbreviated(layer: OneLayer) -> tuple[Geometry, tuple[tuple[Any, Any], ...]]:
     """Return the geometry with a symbol for each padding that is a maximum, and the symbols."""
-    taken = {symbol.name for symbol in layer.symbols}
+    taken = {symbol.name for symbol in layer.operator.symbols}
     free = next(name for name in ("q", "m", "r", "z", "total") if name not in taken)
     abbreviations: dict[Any, Any] = {}
     axes = []
@@ -362,7 +396,7 @@ def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], .
         outputs: Any = axis.out_size
         if is_symbolic(outputs) and outputs.has(sympy.Max):
             rounded = -(-axis.in_size // axis.stride)
-            same = same_sizes(Setting.of(layer), [(outputs, rounded)], "")
+            same = are_same(Setting.of(layer.operator), outputs, rounded)
             outputs = rounded if same else outputs.subs(total, symbol)
         axes.append(replace(axis, padding=padding.subs(total, symbol), out_size=outputs))
     geometry = replace(layer.geometry, axes=tuple(axes))
@@ -372,16 +406,12 @@ def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], .
 def swapped(named: Named) -> Named:
     """Return the operator with rows and columns exchanged."""
     rows, columns = len(named.out_shape), len(named.in_shape)
-    width = named.entries.dim(dim_type.set)
-    order = [*range(rows, rows + columns), *range(rows), *range(rows + columns, width)]
-    entries = _arranged(named.entries, [f"a{k}" for k in order])
+
+    def entries(point: Sequence[Value]) -> list[Condition]:
+        column, row = point[:columns], point[columns : columns + rows]
+        return named.entries((*row, *column, *point[columns + rows :]))
+
     return replace(named, out_shape=named.in_shape, in_shape=named.out_shape, entries=entries)
-
-
-def _arranged(points: islpy.Set, target: Iterable[str], declared: str = "") -> islpy.Set:
-    """Return points in new coordinates, each an expression in a0, a1, ..."""
-    names = ", ".join(f"a{k}" for k in range(points.dim(dim_type.set)))
-    return points.apply(islpy.Map(f"{declared}{{ [{names}] -> [{', '.join(target)}] }}"))
 
 
 def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry) -> Named:
@@ -390,32 +420,27 @@ def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry
     Its weight [c, f, t] is weight [k, e, K - 1 - t] with c = E g + e and k = D g + f in group g.
     """
     shapes = (geometry.out_shape, geometry.in_shape)
-    lead, spatial = int(geometry.has_channels), len(geometry.axes)
+    inner, lead = entries_of(geometry), int(geometry.has_channels)
     start = sum(map(len, shapes))
-    target = [f"a{k}" for k in range(start)]
-    if lead:
-        groups, outputs, inputs = original.channels
-        c, f = f"a{start}", f"a{start + 1}"
-        if groups == 1:
-            target += [f, c]
-        else:
-            target += [
-                f"{text(outputs)}*floor({c}/{text(inputs)}) + {f}",
-                f"{c} - {text(inputs)}*floor({c}/{text(inputs)})",
-            ]
-    first = start + 2 * lead
-    for k in range(spatial):
-        target.append(f"{text(original.taps[k])} - 1 - a{first + k}")
-    declared = parameters(*original.taps)
-    return Named(name, *shapes, _arranged(triples(geometry), target, declared), weights)
+
+    def entries(point: Sequence[Value]) -> list[Condition]:
+        label = list(point[start:])
+        own: list[Value] = []
+        bounds: list[Condition] = []
+        if lead:
+            k, e = label[:2]
+            groups, outputs, inputs = original.channels
+            group = 0 if groups == 1 else quotient(k, outputs)
+            own = [inputs * group + e, k - outputs * group]
+            bounds = [within(k, groups * outputs), within(e, inputs)]
+        pairs = zip(original.taps, label[2 * lead :], strict=True)
+        return [*bounds, *inner((*point[:start], *own, *(taps - 1 - t for taps, t in pairs)))]
+
+    return Named(name, *shapes, entries, weights)
 
 
-def moves(name: str, axes: Sequence[Axis], channels: object) -> Named:
+def moves(name: str, axes: Sequence[Axis], channels: int | None) -> Named:
     """Return an operator that moves samples along each axis, identically in all channels."""
-    every = (*([] if channels is None else [Axis(channels, channels)]), *axes)
-    points = triples(Geometry(every))
-    width = 2 * len(every)
-    points = points.project_out(dim_type.set, width, points.dim(dim_type.set) - width)
-    return Named(
-        name, tuple(axis.out_size for axis in every), tuple(axis.in_size for axis in every), points
-    )
+    geometry = Geometry(tuple(axes), channels, channels)
+    entries, taps = pool_entries(geometry), pool_taps(geometry)
+    return Named(name, geometry.out_shape, geometry.in_shape, entries, None, taps)

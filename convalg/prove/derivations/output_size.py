@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from convalg.axis import Axis, Size, same_padding
-from convalg.operators.tree import Operator
-from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import Index, expanded, read_at
 from convalg.prove.derivations.layer_sums import Subject
 from convalg.prove.derivations.statements import (
@@ -20,41 +19,15 @@ from convalg.prove.derivations.statements import (
 from convalg.size import is_symbolic
 
 
-def output_size(operator: Operator) -> Derivation:
-    """Derive the number of outputs of a layer: the number of indices at which the kernel fits.
-
-    The output of a transposed layer is the range of indices that its inputs are written to, minus
-    the samples that are cropped, plus the samples that are added at the end.
-
-    Args:
-        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
-            symbols; its strides and dilations are numbers.
-
-    Returns:
-        A derivation, whose last step for each axis is a formula for its output size.
-
-    Raises:
-        KindError: for any other operator.
-        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
-            number of channels.
-
-    Source: Dumoulin & Visin, A guide to convolution arithmetic, relationships 14 and 15.
-
-    >>> import convalg as ca
-    >>> ca.derive.output_size(ca.correlation(7, ca.kernel(3), stride=2)).steps[-1].formula
-    'o = \\\\left\\\\lfloor \\\\frac{4}{2} \\\\right\\\\rfloor + 1 = 3'
-    >>> layer = ca.transposed_correlation(4, ca.kernel(3), stride=2)
-    >>> ca.derive.output_size(layer).steps[-1].formula
-    'o = 2 \\\\cdot (4 - 1) + (3 - 1) + 1 = 9'
-    """
-    subject = Subject.of(operator, "the output size")
+def size_steps(subject: Subject) -> list[Step]:
+    """Return the steps to the output size of a layer on each axis."""
     axes = subject.geometry.axes
     make = _transposed_steps if subject.transposed else _size_steps
     steps: list[Step] = []
     for number, axis in enumerate(axes):
         where = f" on axis {number}" if len(axes) > 1 else ""
         steps += make(axis, where, subject)
-    return Derivation(f"The output size of {operator!r}", tuple(steps))
+    return steps
 
 
 def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
@@ -69,8 +42,8 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     output = Index(((1, j),))
     exists = Compared(output, Index((), axis.out_size), strict=True)
     fits = Compared(last, end)
-    solved = Compared(output, Index((), room), divisor=int(axis.stride))
-    counted = Rounded(room, int(axis.stride))
+    solved = Compared(output, Index((), room), divisor=axis.stride)
+    counted = Rounded(room, axis.stride)
     border = "" if axis.boundary == "zeros" else ", before the boundary rule is applied"
     ends = (
         Extreme("min", taps, read_at(axis, j, t), first, outputs),
@@ -110,8 +83,8 @@ def _after(axis: Axis, setting: Setting) -> Size:
         pair = same_padding(
             axis.in_size,
             axis.taps,
-            int(axis.stride),
-            abs(int(axis.dilation)),
+            axis.stride,
+            abs(axis.dilation),
             lower=lower,
         )
         if pair[0] == axis.before:
@@ -171,11 +144,14 @@ def _cropped(axis: Axis) -> tuple[Size, Size]:
     """
     after = axis.after
     added = expanded(axis.before - after)
-    if is_symbolic(after) or is_symbolic(added):
-        is_small = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
+    if any(map(is_symbolic, (after, added, axis.stride, axis.dilation))):
+        steps = axis.stride, abs(axis.dilation)
+        is_small = is_symbolic(added) or (
+            added >= 0 and any(is_symbolic(step) or added < step for step in steps)
+        )
         is_extra = getattr(added, "is_nonnegative", True)
         return (axis.before, added) if is_small and is_extra else (after, 0)
-    if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):
+    if 0 <= added < max(axis.stride, abs(axis.dilation)):
         return axis.before, added
     return (after, 0) if after >= 0 else (0, -after)
 

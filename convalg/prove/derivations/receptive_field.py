@@ -4,106 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
-import islpy
 import networkx as nx
 import sympy
 
-from convalg.axis import Axis, Size
-from convalg.errors import KindError, UndecidableError
-from convalg.faces.relation import parameters, text
+from convalg.axis import Axis, Size, floored
+from convalg.errors import KindError
 from convalg.network.layers.base import Link
 from convalg.network.network import Network
 from convalg.network.reach import Reach, Span, reaches
 from convalg.operators.tree import Compose, Operator
 from convalg.prove.decisions.domain import Domain
-from convalg.prove.derivations.derivation import Derivation, Step, one_layer, step
+from convalg.prove.decisions.smtlib import Script, conjunction, disjunction, negation
+from convalg.prove.derivations.conditions import put, quotient
+from convalg.prove.derivations.derivation import Step, step
 from convalg.prove.derivations.indices import affine, expanded, read_at, size_latex
 from convalg.prove.derivations.layer_sums import Names, Subject
-from convalg.prove.derivations.statements import SETS, Setting, formula_of
+from convalg.prove.derivations.one_layer import one_layer
+from convalg.prove.derivations.statements import FailingCase, Setting, Statement, formula_of
 from convalg.prove.verdict import Verdict
 from convalg.size import Condition, is_symbolic
 
 
-def receptive_field(subject: Operator | Network, node: str | None = None) -> Derivation:
-    """Derive which inputs one output of a product of layers, or of a network, may depend on.
-
-    Rule: backward through a layer of a product, r <- s r + (d (k - 1) + 1 - s), S <- s S,
-    P <- s P + p; forward through a network, to `node` or the output, r <- r + d (k - 1) j,
-    P <- P + p j, j <- s j, with the size r, the jump j and the padding P. Where branches meet,
-    their fields are united. Borders are ignored, and so are gaps between the inputs that are read.
-
-    Args:
-        subject: a layer, a product of layers, or a network. Sizes are numbers or symbols; strides
-            and dilations are numbers.
-        node: the name of the node of a network whose field is derived; the output of the network
-            unless given. None for a layer or a product.
-
-    Returns:
-        A derivation with one step per layer and axis; equal axes of a network are derived once.
-
-    Raises:
-        KindError: when a factor of a product is not a correlation or convolution or the transpose
-            of one, when `node` is given without a network, for a network without spatial axes, and
-            where branches with different jumps meet.
-        UndecidableError: for symbolic strides or dilations.
-
-    Source: Araujo, Norris, Sim, Computing Receptive Fields of CNNs, Distill 2019.
-
-    >>> import convalg as ca
-    >>> net = ca.correlation(7, ca.kernel(3, name="b")) @ ca.correlation(9, ca.kernel(3))
-    >>> print(ca.derive.receptive_field(net).steps[-1].formula.split(",\\\\quad ", 1)[1])
-    \\operatorname{hull} R_{0}(u) = [u,\\ u + 4],\\quad r = 5
-    >>> derivation = ca.derive.receptive_field(ca.zoo.lenet5(), "S4")
-    >>> [step.reason.split(":")[0] for step in derivation.steps[1:]]
-    ['through C1', 'through S2', 'through C3', 'through S4']
-    >>> derivation.steps[-1].formula, bool(derivation.verify())
-    ('u \\\\mapsto [4 u,\\\\ 4 u + 15],\\\\quad r = 16,\\\\ j = 4,\\\\ P = 0', True)
-    """
-    if isinstance(subject, Network):
-        return _through(subject, subject.receptive_field(node).node)
-    if node is not None:
-        raise KindError(
-            f"{subject!r} is an operator, which does not have a node {node!r}: only a network has "
-            f"nodes"
-        )
-    if isinstance(subject, Compose):
-        layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
-        geometries = [(layer.geometry, transposed) for layer, transposed in layers]
-        setting, names = Setting.of(subject), Names(*subject.symbols)
-    else:
-        single = Subject.of(subject, "the receptive field")
+def operator_steps(operator: Operator) -> list[Step]:
+    """Return the steps from the last layer of a product back to its input."""
+    factors = operator.factors if isinstance(operator, Compose) else (operator,)
+    layers = [one_layer(factor, "the receptive field") for factor in factors]
+    if len(layers) == 1:
+        single = Subject.of(operator, "the receptive field")
         geometries = [(single.geometry, single.transposed)]
         setting, names = single.setting, single.names
+    else:
+        geometries = [(layer.geometry, layer.transposed) for layer in layers]
+        setting, names = Setting.of(operator), Names(*operator.symbols)
     dims = len(geometries[0][0].axes)
     steps: list[Step] = []
     for k in range(dims):
         axes = [(geometry.axes[k], transposed) for geometry, transposed in geometries]
         where = "" if dims == 1 else f" on axis {k}"
         steps += _field_steps(axes, where, setting, names)
-    return Derivation(f"The receptive field of {subject!r}", tuple(steps))
+    return steps
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class Field(Statement):
     """The indices R(u) that output u reads through a layer, and the first and last of them.
 
-    `reads`: {[u] -> [i]} for this layer and the layers after it, ignoring borders. `exact`: whether
-    the first and last indices are read; otherwise they are only bounds.
+    `chain`: the axes from the last layer back to this one, each with whether it is transposed.
+    `exact`: whether the first and last indices are read; otherwise they are only bounds.
     """
 
     shown: str
     """R(u) as a set, in terms of the R(u) of the layer after it."""
     name: str
     output: Any
-    reads: islpy.Map
+    chain: tuple[tuple[Axis, bool], ...]
     start: Any
     end: Any
     exact: bool
     given: tuple[str, ...] = ()
     """Abbreviations of the setting, as LaTeX."""
+    source: tuple[Any, Any] | None = None
+    """The bounds of R(u) of the layer after this one, proved by an earlier step, if they are used
+    in place of the layers after it."""
 
     def pieces(self) -> list[str]:
         """The set, its bounds, and the number of indices between them."""
@@ -117,25 +81,67 @@ class Field:
             pieces.append(f"r {'=' if self.exact else BELOW} {size_latex(size)}")
         return [*pieces, *self.given]
 
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that an index outside the bounds is read, or that a bound is not."""
+        u = script.index("index.0")
+        start, end = (put(sympy.sympify(v), {self.output: u}) for v in (self.start, self.end))
+        conditions: list[str] = []
+        index, number, chain = u, 0, self.chain
+        if self.source is not None:
+            index, number, chain = script.index("index.1"), 1, self.chain[-1:]
+            first, last = (put(sympy.sympify(v), {self.output: u}) for v in self.source)
+            conditions += [script.at_least(index, first), script.at_least(last, index)]
+        for axis, transposed in chain:
+            t = script.index(f"index.{(number := number + 1)}")
+            conditions += script.within(t, axis.taps)
+            if transposed:
+                i = script.index(f"index.{(number := number + 1)}")
+                conditions.append(script.equal(axis.raw(i, t), index))
+                index = i
+            else:
+                index = axis.raw(index, t)
+        bounds, where = (str(self.start), str(self.end)), size_latex(self.output)
+        beyond = disjunction([script.above(start, index), script.above(index, end)])
+        yield FailingCase(conjunction([*conditions, beyond]), bounds, "more", where, (u.name,))
+        if self.exact:
+            for bound, is_last in ((start, False), (end, True)):
+                reached = conjunction(self._reaches(script, u, bound, is_last))
+                yield FailingCase(negation(reached), bounds, "fewer", where, (u.name,))
+
     def decide(self, setting: Setting) -> Verdict:
-        """Compare the first and last indices of the set with the bounds, for all u."""
-        claim = formula_of(self)
-        reads = self.reads.intersect_params(setting.domain)
-        u, start, end = (text(value) for value in (self.output, self.start, self.end))
-        values = (self.start, self.end, *setting.symbols)
-        declared = parameters(*(sympy.sympify(v).subs(self.output, 0) for v in values))
-        head, some = f"{declared}{{ [{u}] -> [i]", f"{start} <= {end}"
-        within = islpy.Map(f"{head} : {start} <= i <= {end} }}")
-        good = reads.is_subset(within)
-        if good and self.exact:
-            first, last = (
-                islpy.Map(f"{head} : i = {bound} and {some} }}").intersect_params(setting.domain)
-                for bound in (start, end)
-            )
-            good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
-        if good:
-            return Verdict("proved", claim, setting.scope, SETS)
-        return setting.unknown(claim, "the bounds of the set differ from the claimed bounds", SETS)
+        """Decide whether the statement holds for all sizes of the setting."""
+        verdict = super().decide(setting)
+        is_certain = not (self.exact and any(transposed for _, transposed in self.chain[1:]))
+        if verdict.status != "refuted" or is_certain:
+            return verdict
+        # Another index of the layer after a transposed one may be the one that reaches the bound.
+        return setting.unknown(formula_of(self), "no read of the first and last index is known")
+
+    def _reaches(self, script: Script, u: Size, bound: Size, is_last: bool) -> Iterator[str]:
+        """Yield conditions under which a bound is read: through the extreme tap of each layer."""
+        index: Any = u
+        for axis, transposed in self.chain:
+            if transposed:
+                i = _reads_back(axis, index)[is_last]
+                yield from _written_by(script, axis, index, i)
+                index = i
+            else:
+                t = axis.taps - 1 if is_last != axis.is_backwards else 0
+                yield script.above(axis.taps, 0)
+                index = axis.raw(index, t)
+        yield script.equal(index, bound)
+
+
+def _written_by(script: Script, axis: Axis, output: Size, i: Size) -> list[str]:
+    """Return the conditions that a transposed layer writes input i to an output."""
+    t = quotient(output - axis.raw(i, 0), axis.raw(0, 1) - axis.raw(0, 0))
+    return [script.equal(axis.raw(i, t), output), *script.within(t, axis.taps)]
+
+
+def _reads_back(axis: Axis, index: Size) -> tuple[Any, Any]:
+    """Return the first and last input that a transposed layer writes to an output."""
+    first = -floored(-(index + axis.before - (axis.span - 1)), axis.stride)
+    return first, floored(index + axis.before, axis.stride)
 
 
 BELOW = "\\le"
@@ -159,16 +165,14 @@ def _field_steps(
     variable = size_latex(u)
     start: Any = u
     end: Any = u
-    reads = islpy.Map(f"{{ [{text(u)}] -> [i] : i = {text(u)} }}")
     label = names("R")
-    steps = []
+    steps: list[Step] = []
+    is_exact = True
     for number, (axis, transposed) in enumerate(axes):
         depth = len(axes) - number
-        step_back = _transposed_reads(axis) if transposed else _layer_reads(axis)
-        reads = reads.apply_range(islpy.Map(step_back))
+        source = start, end
         if transposed:
-            start = -((-(start + axis.before - (axis.span - 1))) // axis.stride)
-            end = (end + axis.before) // axis.stride
+            start, end = _reads_back(axis, start)[0], _reads_back(axis, end)[1]
         else:
             start = axis.stride * start - axis.before
             end = axis.stride * end + axis.span - 1 - axis.before
@@ -177,9 +181,13 @@ def _field_steps(
         own = f"{label}_{{{depth - 1}}}({variable})"
         shown = f"{own} = {_set_latex(axis, transposed, after, names)}"
         given = setting.abbreviations(axis.padding)
-        field = Field(shown, own, u, reads, start, end, exact=True, given=given)
-        if not field.decide(setting):
-            field = replace(field, exact=False)
+        chain = tuple(axes[: number + 1])
+        field = Field(shown, own, u, chain, start, end, exact=True, given=given)
+        # After a layer with only a bound, exactness with symbols is not worth its search.
+        is_plain = is_exact or all(each.is_concrete for each, _ in chain)
+        is_exact = is_plain and bool(field.decide(setting))
+        if not is_exact:
+            field = replace(field, exact=False, source=source if number else None)
         kind = "transposed layer" if transposed else "layer"
         numbers = f"k = {axis.taps}, s = {axis.stride}, p = {axis.before}"
         if abs(axis.dilation) != 1:
@@ -199,36 +207,18 @@ def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
     return f"\\{{ {read_at(axis, j, t).latex()} : {j} \\in {after},\\ {taps} \\}}"
 
 
-def _layer_reads(axis: Axis) -> str:
-    """Return the relation {[output] -> [input]} of a layer for isl, ignoring the border."""
-    read = axis.formula("v0", "v2", text)
-    return (
-        f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
-        f"exists (v2: v1 = {read} and 0 <= v2 < {text(axis.taps)}) }}"
-    )
-
-
-def _transposed_reads(axis: Axis) -> str:
-    """Return the relation {[output] -> [input]} of a transposed layer, ignoring the border."""
-    written = axis.formula("v1", "v2", text)
-    return (
-        f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
-        f"exists (v2: v0 = {written} and 0 <= v2 < {text(axis.taps)}) }}"
-    )
-
-
 # Networks.
 
 
 @dataclass(frozen=True)
-class NetworkField:
+class NetworkField(Statement):
     """The field of a node along one axis, from the fields of its sources.
 
-    `exact`: whether the first and last positions are read; otherwise they are only bounds.
+    `parts`: for each source, how the node reads it, and the field of the source. `exact`: whether
+    the first and last positions are read; otherwise they are only bounds.
     """
 
-    parts: tuple[tuple[str, str], ...]
-    """For each source, two relations for isl: node to source, and source to network input."""
+    parts: tuple[tuple[Link | Size | None, Span], ...]
     span: Span
     exact: bool
     output: str = "u"
@@ -247,30 +237,37 @@ class NetworkField:
             bounds, sign = f"{self.output} \\mapsto R \\subseteq [{ends}]", BELOW
         return [bounds, f"r {sign} {size},\\ j = {jump},\\ P = {padding}"]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Check the step from the fields of the sources, proved by earlier steps, to this one."""
-        claim = formula_of(self)
-        parts = (
-            islpy.Map(of_source).apply_range(islpy.Map(of_input))
-            for of_source, of_input in self.parts
-        )
-        reads = reduce(islpy.Map.union, parts)
-        reads = reads.intersect_params(setting.domain)
-        good = reads.is_subset(islpy.Map(_between(self.span)))
-        if self.exact:
-            first, last = (
-                islpy.Map(_between(Span(end, end, self.span.stride)))
-                for end in (self.span.start, self.span.end)
-            )
-            first, last = (end.intersect_params(setting.domain) for end in (first, last))
-            good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
-        if good:
-            return Verdict("proved", claim, setting.scope, SETS)
-        return setting.unknown(claim, "the bounds of the set differ from the claimed bounds", SETS)
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that a position outside the bounds is read, or that a bound is not.
+
+        The fields of the sources are proved by earlier steps.
+        """
+        u = script.index("index.0")
+        bounds = [self.span.first(u), self.span.last(u)]
+        reached: list[list[str]] = [[], []]
+        for link, before in self.parts:
+            for conditions, source, is_end in _read(script, link, u):
+                own = (before.first(source), before.last(source))
+                beyond = [_above(script, bounds[0], own[0]), _above(script, own[1], bounds[1])]
+                claim = conjunction([*conditions, disjunction(beyond)])
+                yield FailingCase(claim, str(self.span), "more", self.output, (u.name,))
+                for k in (0, 1):
+                    if is_end[k]:
+                        equal = script.equal(sympy.numer(sympy.together(own[k] - bounds[k])), 0)
+                        reached[k].append(conjunction([*conditions, equal]))
+        for each in reached if self.exact else ():
+            claim = negation(disjunction(each))
+            yield FailingCase(claim, str(self.span), "fewer", self.output, (u.name,))
 
 
-def _through(net: Network, node: str) -> Derivation:
-    """Derive the field of a node, forward from the input through all its ancestors."""
+def _above(script: Script, first: Size, second: Size) -> str:
+    """Return the condition first > second of fractions with positive denominators."""
+    above, below = sympy.fraction(sympy.together(first - second))
+    return script.above(-above if below.could_extract_minus_sign() else above, 0)
+
+
+def network_steps(net: Network, node: str) -> list[Step]:
+    """Return the steps forward from the input of a network through all ancestors of a node."""
     dims = len(net.in_shape) - 1
     if not dims:
         raise KindError(
@@ -286,9 +283,9 @@ def _through(net: Network, node: str) -> Derivation:
     positive = _positive(net, reach, nodes)
     symbols = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
     limits = tuple(Condition(value - 1) for value in positive)
-    setting = Setting(symbols, Domain(tuple(symbols), limits))
+    setting = Setting(Domain(symbols, limits))
     output = Names(*symbols)("u")
-    steps = [
+    return [
         step(
             replace(field, output=output),
             reason + (f" (axis {axis})" if len(axes) > 1 else ""),
@@ -297,7 +294,6 @@ def _through(net: Network, node: str) -> Derivation:
         for axis, fields in enumerate(axes)
         for field, reason in fields
     ]
-    return Derivation(f"The receptive field of {node} in {net.name}", tuple(steps))
 
 
 def _fields(
@@ -306,7 +302,7 @@ def _fields(
     """Yield the steps along one axis; a layer that reads only its own position has none."""
     own = Span(0, 0, 1)
     yield (
-        NetworkField(((_SAME, _between(own)),), own, True),
+        NetworkField(((None, own),), own, True),
         "a position of the input reads only itself",
     )
     for node in nodes:
@@ -322,13 +318,8 @@ def _fields(
         if all(part == span for part in before):
             continue
         links = [_link(net, reach, node, source, axis) for source in sources]
-        parts = tuple(
-            (_reads(link), _between(part)) for link, part in zip(links, before, strict=True)
-        )
+        parts = tuple(zip(map(_without_sizes, links), before, strict=True))
         yield NetworkField(parts, span, reach[node].exact), _reason(net, node, sources, links)
-
-
-_SAME = "{ [u] -> [u] }"
 
 
 def _link(
@@ -347,49 +338,67 @@ def _link(
         return None
     links = net[node].links(net.shapes[source])
     assert links is not None
-    link = links[axis]
-    if is_symbolic(link.axis.stride) or is_symbolic(link.axis.dilation):
-        raise UndecidableError(
-            f"a receptive field can be derived for numeric strides and dilations, not for "
-            f"{link.axis.stride} and {link.axis.dilation} at {node}: substitute numbers"
-        )
-    return link
+    return links[axis]
 
 
-def _reads(link: object) -> str:
-    """Return the relation {[position in a node] -> [position in its source]} for isl."""
-    if link is None:
-        return _SAME
+def _without_sizes(link: Link | Size | None) -> Link | Size | None:
+    """Return a link without the sizes of its axis: a field ignores borders."""
     if not isinstance(link, Link):
-        return f"{parameters(link)}{{ [v0] -> [v1] : 0 <= v1 < {text(link)} }}"
+        return link
+    return replace(link, axis=replace(link.axis, in_size=1, out_size=1, boundary="zeros"))
+
+
+def _read(
+    script: Script, link: Link | Size | None, u: Size
+) -> Iterator[tuple[list[str], Any, tuple[bool, bool]]]:
+    """Yield the positions of a source that position u of a node reads.
+
+    Each is (conditions, position, ends): the position is read where the conditions hold, for all
+    values of the variables in it, or for two of them, the first and the last.
+    """
+    if link is None:
+        yield [], u, (True, True)
+        return
+    if not isinstance(link, Link):
+        j = script.index("index.1")
+        yield script.within(j, link), j, (False, False)
+        yield [], 0, (True, False)
+        yield [], link - 1, (False, True)
+        return
     axis = link.axis
     if link.table is not None:
-        windows = enumerate(map(list, link.table))
-        rows = (f"v0 = {u} and {min(row)} <= v1 <= {max(row)}" for u, row in windows)
-        return f"{{ [v0] -> [v1] : {' or '.join(rows)} }}"
-    return _transposed_reads(axis) if link.transposed else _layer_reads(axis)
-
-
-def _between(span: Span) -> str:
-    """Return the relation {[u] -> [i]} for all i between two bounds, for isl.
-
-    The bounds are multiplied by their common denominator, since isl needs integer coefficients.
-    """
-    ends = [sympy.sympify(value) for value in (span.start, span.end, span.stride)]
-    common = sympy.ilcm(1, *(sympy.fraction(sympy.together(end))[1] for end in ends))
-    low, high, step = (text(sympy.expand(end * common)) for end in ends)
-    bounds = f"{low} + {step}*u <= {common}*i and {common}*i <= {high} + {step}*u"
-    return f"{parameters(*ends)}{{ [u] -> [i] : {bounds} }}"
+        for number, row in enumerate(link.table):
+            at = [script.equal(u, number)]
+            yield at, min(row), (True, False)
+            yield at, max(row), (False, True)
+        return
+    t = script.index("index.1")
+    taps = script.within(t, axis.taps)
+    if link.transposed:
+        i = script.index("index.2")
+        yield [*taps, script.equal(axis.raw(i, t), u)], i, (False, False)
+        for k, end in enumerate(_reads_back(axis, u)):
+            yield _written_by(script, axis, u, end), end, (k == 0, k == 1)
+        return
+    yield taps, axis.raw(u, t), (False, False)
+    ends = (0, axis.taps - 1)
+    first, last = ends[::-1] if axis.is_backwards else ends
+    yield [], axis.raw(u, first), (True, False)
+    yield [], axis.raw(u, last), (False, True)
 
 
 def _positive(net: Network, reach: dict[str, Reach], nodes: list[str]) -> list[Any]:
-    """Return the symbolic sizes that are at least 1: of kernels, and of axes read completely."""
+    """Return the symbols that are at least 1: of kernels, steps, and axes read completely."""
     sizes: dict[Any, None] = {}
     for node in nodes:
         for source in net.sources(node):
             for axis in range(len(net.in_shape) - 1):
                 link = _link(net, reach, node, source, axis)
-                sizes[link.axis.taps if isinstance(link, Link) else link] = None
+                if isinstance(link, Link):
+                    values = link.axis.taps, link.axis.stride, abs(link.axis.dilation)
+                    sizes.update(dict.fromkeys(values))
+                else:
+                    sizes[link] = None
     return [size for size in sizes if is_symbolic(size)]
 
 

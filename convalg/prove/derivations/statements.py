@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import islpy
-
-from convalg.axis import Axis, Size
+from convalg.axis import Axis, Size, floored
 from convalg.errors import UndecidableError
-from convalg.faces.relation import parameters, text
 from convalg.operators.tree import Operator
-from convalg.prove.decisions import families
+from convalg.prove.decisions import nonlinear
 from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.families import BUDGET
+from convalg.prove.decisions.nonlinear import UNITS
+from convalg.prove.decisions.smtlib import Script, conjunction, negation, solve
 from convalg.prove.derivations.indices import Border, Index, shape_latex, size_latex, variable
+from convalg.prove.derivations.products import differences
 from convalg.prove.derivations.sums import (
     Applied,
     Array,
@@ -23,9 +25,7 @@ from convalg.prove.derivations.sums import (
     Expression,
     Named,
     OperatorTerm,
-    Reader,
     Vector,
-    difference,
 )
 from convalg.prove.verdict import Counterexample, Verdict
 
@@ -35,8 +35,30 @@ if TYPE_CHECKING:
 Abbreviations: TypeAlias = "tuple[tuple[sympy.Symbol, Size], ...]"
 """Symbols that abbreviate a size, each with that size."""
 
-PRODUCTS = "Presburger arithmetic (isl): the products of both sides compared as sets"
-SETS = "Presburger arithmetic (isl): both sides compared as sets of integers"
+Z3_INDICES = "integer arithmetic (z3): both sides compared for all indices, without quantifiers"
+
+
+@dataclass(frozen=True, eq=False)
+class FailingCase:
+    """A statement in SMT-LIB that holds where a claim fails.
+
+    `claimed`, `actual`: the two values there. `names`: the names of the coordinates of the point,
+    as text. `variables`: their names in the script.
+    """
+
+    claim: str
+    claimed: object
+    actual: object
+    names: str = ""
+    variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Claims:
+    """The formulas of a claim, and the statements of its failures."""
+
+    formulas: nonlinear.Formulas
+    failures: list[FailingCase]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,33 +69,23 @@ class Setting:
     size.
     """
 
-    symbols: tuple[sympy.Symbol, ...]
     where: Domain
     named: Abbreviations = ()
 
     @staticmethod
-    def of(operator: Operator, named: Abbreviations = ()) -> Setting:
-        """Return the setting of an operator: the sizes at which it exists."""
-        return Setting(operator.symbols, Domain.of(operator), named)
+    def of(*operators: Operator, named: Abbreviations = ()) -> Setting:
+        """Return the setting of operators: the sizes at which they all exist."""
+        return Setting(Domain.of(*operators), named)
 
-    @cached_property
-    def domain(self) -> islpy.Set:
-        """The sizes at which the operators exist, with the values of the abbreviations."""
-        domain = self.where.points
-        for symbol, value in self.named:
-            equal = f"{text(symbol)} = {text(value)}"
-            domain = domain.intersect(islpy.Set(f"{parameters(symbol, value)}{{ : {equal} }}"))
-        return domain
+    @property
+    def symbols(self) -> tuple[sympy.Symbol, ...]:
+        """The symbols of the sizes."""
+        return self.where.symbols
 
     @cached_property
     def scope(self) -> str:
         """The sizes at which the operators exist, as text."""
         return str(self.where)
-
-    @property
-    def declared(self) -> str:
-        """The declaration of the symbolic sizes and abbreviations in the syntax of isl."""
-        return parameters(*self.symbols, *(symbol for symbol, _ in self.named))
 
     def abbreviations(self, *sizes: Size) -> tuple[str, ...]:
         """Return the definitions of the abbreviations in some sizes, as LaTeX."""
@@ -81,40 +93,67 @@ class Setting:
         pairs = [(symbol, value) for symbol, value in self.named if symbol in used]
         return tuple(f"{size_latex(symbol)} = {size_latex(value)}" for symbol, value in pairs)
 
-    def verdict(
-        self,
-        claim: str,
-        apart: Sequence[tuple[islpy.Set, object, object]],
-        method: str,
-        names: str = "",
-    ) -> Verdict:
-        """Return "proved" if no points differ, else "refuted" with the smallest point that differs.
+    def claims(self, failures: Callable[[Script], Iterable[FailingCase]]) -> Claims:
+        """Return the formulas of a claim, from the statements of which one holds where it fails."""
+        script, limits = nonlinear.limited(self.where)
+        limits += [script.equal(symbol, value) for symbol, value in self.named]
+        listed = [failure for failure in failures(script) if failure.claim != "false"]
+        sentence = "no sizes and indices contradict the step in this way"
+        entries = [nonlinear.Contradiction(sentence, failure.claim) for failure in listed]
+        return Claims(nonlinear.Formulas(script, limits, "false", entries), listed)
 
-        `apart`: sets of points that differ, each with the values of the right-hand and left-hand
-        sides at these points. `names`: the names of the coordinates of a point, as text.
-        """
-        left = [(points, right, own) for points, right, own in apart if not points.is_empty()]
-        if not left:
-            return Verdict("proved", claim, self.scope, method)
-        number, sizes, point = families.smallest([points for points, _, _ in left], self.symbols)
-        inputs: dict[str, Any] = {names: list(point)} if names and point else {}
-        _, right, own = left[number]
-        counterexample = Counterexample(sizes, None, None, right, own, inputs)
-        return Verdict("refuted", claim, self.scope, method, counterexample)
+    def verdict(self, claim: str, claims: Claims) -> Verdict:
+        """Return the verdict of z3 on a claim, with the smallest sizes at which it fails."""
+        formulas, domain = claims.formulas, self.where
+        answer = nonlinear.decide(formulas, domain, BUDGET)
+        if answer.status == "proved":
+            return Verdict("proved", claim, self.scope, Z3_INDICES, domain=domain)
+        if answer.status == "refuted":
+            sizes = nonlinear.smallest(formulas, domain, answer.values, BUDGET) or answer.values
+            witness = self._witness(claims, sizes)
+            return Verdict("refuted", claim, self.scope, Z3_INDICES, witness, domain=domain)
+        reason = "its domain is empty"
+        if answer.status == "unknown":
+            reason = f"z3 leaves open whether {answer.open}"
+        return self.unknown(claim, reason)
 
-    def unknown(self, claim: str, reason: str, method: str) -> Verdict:
+    def _witness(self, claims: Claims, sizes: dict[sympy.Symbol, int]) -> Counterexample:
+        """Return the first point at which a claim fails, at the given sizes."""
+        script = claims.formulas.script
+        fixed = [script.equal(symbol, value) for symbol, value in sizes.items()]
+        shown = {symbol.name: value for symbol, value in sizes.items()}
+        for failure in claims.failures:
+            text = script.written([], [*claims.formulas.domain, *fixed, failure.claim])
+            solution = solve(text, UNITS * BUDGET)
+            if solution.answer == "sat":
+                point = [solution.values.get(name, 0) for name in failure.variables]
+                inputs: dict[str, Any] = {failure.names: point} if point else {}
+                return Counterexample(shown, None, None, failure.claimed, failure.actual, inputs)
+        raise AssertionError("a refuted claim fails at its smallest sizes")
+
+    def unknown(self, claim: str, reason: str) -> Verdict:
         """Return the verdict "unknown" with a reason."""
-        return Verdict("unknown", claim, self.scope, method, reason=reason)
+        return Verdict("unknown", claim, self.scope, Z3_INDICES, reason=reason, domain=self.where)
 
 
-class Statement(Protocol):
+class Statement(ABC):
     """A formula and its check."""
 
+    @abstractmethod
     def pieces(self) -> list[str]:
         """Return the parts of the formula as LaTeX; each may be on a separate line."""
 
+    @abstractmethod
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield statements, of which one holds exactly where the formula does not."""
+
     def decide(self, setting: Setting) -> Verdict:
         """Decide whether the statement holds for all sizes of the setting."""
+        claim = formula_of(self)
+        try:
+            return setting.verdict(claim, setting.claims(self.failures))
+        except UndecidableError as error:
+            return setting.unknown(claim, str(error))
 
 
 def formula_of(statement: Statement) -> str:
@@ -127,7 +166,7 @@ Ranges: TypeAlias = "tuple[tuple[str, Size], ...]"
 
 
 @dataclass(frozen=True, eq=False)
-class Equation:
+class Equation(Statement):
     """Two expressions that are equal for all arrays and all values of the free variables."""
 
     left: Expression
@@ -138,25 +177,16 @@ class Equation:
         """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Compare the products on both sides as sets."""
-        (claim,) = self.pieces()
-        reader = Reader(setting.declared, setting.domain)
-        try:
-            left = reader.points(self.left, self.free)
-            right = reader.points(self.right, self.free)
-        except UndecidableError as error:
-            return setting.unknown(claim, str(error), PRODUCTS)
-        apart = [
-            (points, 0 if value > 0 else -value, value if value > 0 else 0)
-            for _, points, value in difference(left, right)
-        ]
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that some product occurs more often on one side."""
         names = ", ".join([*(name for name, _ in self.free), "indices"])
-        return setting.verdict(claim, apart, PRODUCTS, names)
+        for claim, point, is_left in differences(script, self.left, self.right, self.free):
+            counts = ("less often", "more often") if is_left else ("more often", "less often")
+            yield FailingCase(claim, *counts, names, tuple(point))
 
 
 @dataclass(frozen=True, eq=False)
-class Definition:
+class Definition(Statement):
     """The definition of an operator by its spaces and the sum for each of its outputs.
 
     The check is that `equation` holds for the actual entries of the operator, and that the printed
@@ -180,42 +210,18 @@ class Definition:
         rules = dict.fromkeys(border.latex() for border, _ in self.borders)
         return [*pieces, *self.equation.pieces(), *rules, *self.given]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Compare the printed shapes with the actual ones, and the sum with the entries."""
-        claim = formula_of(self)
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that a printed shape differs from the actual one, or the sum from the entries."""
         weights = self.operator.weights
         printed = [self.operator.in_shape, self.operator.out_shape]
         printed += [weights.shape] if weights else []
         for shown, own in zip(printed, self.shapes, strict=True):
-            verdict = same_sizes(setting, zip(shown, own, strict=True), claim)
-            if not verdict:
-                return verdict
-        for _, axis in self.borders:
-            if not _folds_once(axis, setting):
-                reason = (
-                    "the boundary rule folds more than once, which a sum with symbolic sizes "
-                    "cannot express"
-                )
-                return setting.unknown(claim, reason, PRODUCTS)
-        return replace(self.equation.decide(setting), statement=claim)
-
-
-def _folds_once(axis: Axis, setting: Setting) -> bool:
-    """Whether all reads are within one input size of the border; always true for numbers."""
-    if axis.is_concrete:
-        return True
-    n = text(axis.in_size)
-    raw = axis.formula("v0", "v1", text)
-    wide = int(axis.boundary == "reflect")
-    far = islpy.Set(
-        f"{setting.declared}{{ [v0, v1] : 0 <= v0 < {text(axis.out_size)} and 0 <= v1 < "
-        f"{text(axis.taps)} and ({raw} < {wide} - {n} or {raw} > 2*{n} - 1 - {wide}) }}"
-    )
-    return axis.boundary == "edge" or far.intersect_params(setting.domain).is_empty()
+            yield from unequal_shapes(script, shown, own)
+        yield from self.equation.failures(script)
 
 
 @dataclass(frozen=True, eq=False)
-class VectorEquation:
+class VectorEquation(Statement):
     """Two vectors that are equal for all arrays."""
 
     left: Vector
@@ -225,25 +231,18 @@ class VectorEquation:
         """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Compare the shapes and all entries."""
-        (claim,) = self.pieces()
-        shapes = self.left.shape, self.right.shape
-        if len(shapes[0]) != len(shapes[1]):
-            return setting.unknown(claim, f"shapes {shapes[0]} and {shapes[1]} differ", PRODUCTS)
-        verdict = same_sizes(setting, zip(*shapes, strict=True), claim)
-        if not verdict:
-            return verdict
-        row = tuple(f"(r{k})" for k in range(len(shapes[0])))
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that the shapes or some entries differ."""
+        yield from unequal_shapes(script, self.left.shape, self.right.shape)
+        row = tuple(f"(r{k})" for k in range(len(self.left.shape)))
         index = tuple(map(variable, row))
         left, right = (Entry(side, index) for side in (self.left, self.right))
-        free = tuple(zip(row, shapes[0], strict=True))
-        verdict = Equation(left, right, free).decide(setting)
-        return replace(verdict, statement=claim)
+        free = tuple(zip(row, self.left.shape, strict=True))
+        yield from Equation(left, right, free).failures(script)
 
 
 @dataclass(frozen=True, eq=False)
-class OperatorEquation:
+class OperatorEquation(Statement):
     """Two products of operators that are equal."""
 
     left: OperatorTerm
@@ -253,19 +252,12 @@ class OperatorEquation:
         """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Compare all entries: both sides applied to one unknown array."""
-        (claim,) = self.pieces()
-        shapes = self.left.in_shape, self.right.in_shape
-        if len(shapes[0]) != len(shapes[1]):
-            return setting.unknown(claim, f"shapes {shapes[0]} and {shapes[1]} differ", PRODUCTS)
-        verdict = same_sizes(setting, zip(*shapes, strict=True), claim)
-        if not verdict:
-            return verdict
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that the shapes or some entries differ: both sides applied to one unknown array."""
+        yield from unequal_shapes(script, self.left.in_shape, self.right.in_shape)
         # No array of a derivation has this name.
         v = Array("(v)", self.left.in_shape)
-        verdict = VectorEquation(Applied(self.left, v), Applied(self.right, v)).decide(setting)
-        return replace(verdict, statement=claim)
+        yield from VectorEquation(Applied(self.left, v), Applied(self.right, v)).failures(script)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,18 +265,18 @@ class Rounded:
     """The size floor(above / below) + 1 in the usual notation."""
 
     above: Size
-    below: int
+    below: Size
 
     @property
     def value(self) -> Size:
         """The size."""
-        return self.above // self.below + 1
+        return floored(self.above, self.below) + 1
 
     def latex(self) -> str:
         """Return the size with its fraction as it is, not simplified."""
         if self.below == 1:
             return f"{size_latex(self.above)} + 1"
-        fraction = f"\\frac{{{size_latex(self.above)}}}{{{self.below}}}"
+        fraction = f"\\frac{{{size_latex(self.above)}}}{{{size_latex(self.below)}}}"
         return f"\\left\\lfloor {fraction} \\right\\rfloor + 1"
 
 
@@ -327,7 +319,7 @@ def _latex(side: Side) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class SizeOf:
+class SizeOf(Statement):
     """A size of the given operator, and formulas for it."""
 
     name: str
@@ -339,19 +331,33 @@ class SizeOf:
         formulas = dict.fromkeys(map(_latex, self.sides))
         return [" = ".join([self.name, *formulas])]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Compare each formula with the size, for all values of their symbols."""
-        pairs = [(_value(side), self.actual) for side in self.sides]
-        return same_sizes(setting, pairs, formula_of(self))
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that a formula differs from the size."""
+        for side in self.sides:
+            yield from _unequal(script, _value(side), self.actual)
 
 
-def same_sizes(setting: Setting, pairs: Iterable[tuple[Size, Size]], claim: str) -> Verdict:
-    """Decide whether the two sizes of each pair are equal."""
-    apart = []
-    for first, second in pairs:
-        points = islpy.Set(f"{setting.declared}{{ [0] : {text(first)} != {text(second)} }}")
-        apart.append((points.intersect_params(setting.domain), str(second), str(first)))
-    return setting.verdict(claim, apart, SETS)
+def _unequal(script: Script, first: Size, second: Size) -> Iterator[FailingCase]:
+    if first != second:
+        yield FailingCase(negation(script.equal(first, second)), str(second), str(first))
+
+
+def unequal_shapes(
+    script: Script, first: tuple[Size, ...], second: tuple[Size, ...]
+) -> Iterator[FailingCase]:
+    """Yield that two shapes differ.
+
+    Raises: UndecidableError for shapes of different lengths.
+    """
+    if len(first) != len(second):
+        raise UndecidableError(f"the shapes {first} and {second} have different lengths")
+    for one, other in zip(first, second, strict=True):
+        yield from _unequal(script, one, other)
+
+
+def are_same(setting: Setting, first: Size, second: Size) -> bool:
+    """Whether two sizes are proved to be equal."""
+    return bool(SizeOf("", first, (second,)).decide(setting))
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,26 +366,27 @@ class Compared:
 
     left: Index
     right: Index
-    divisor: int = 1
-    """The denominator of the right-hand side."""
+    divisor: Size = 1
+    """The denominator of the right-hand side, at least 1."""
     strict: bool = False
 
     def latex(self) -> str:
         """Return both sides with the relation sign between them."""
         right = self.right.latex()
         if self.divisor != 1:
-            right = f"\\frac{{{right}}}{{{self.divisor}}}"
+            right = f"\\frac{{{right}}}{{{size_latex(self.divisor)}}}"
         sign = "<" if self.strict else "\\le"
         return f"{self.left.latex()} {sign} {right}"
 
-    def isl(self, names: dict[str, str]) -> str:
-        """Return the condition in the syntax of isl; `names` has an isl variable for each name."""
-        left, right = self.left.isl(names), self.right.isl(names)
-        return f"{self.divisor}*{left} {'<' if self.strict else '<='} {right}"
+    def text(self, script: Script, names: Mapping[object, Size]) -> str:
+        """Return the condition in SMT-LIB; `names` has a variable for each name."""
+        left, right = self.left.value(names), self.right.value(names)
+        compare = script.above if self.strict else script.at_least
+        return compare(right, self.divisor * left)
 
 
 @dataclass(frozen=True, eq=False)
-class Equivalent:
+class Equivalent(Statement):
     """The claim that two conditions on an index hold for the same non-negative values of it."""
 
     index: str
@@ -391,20 +398,17 @@ class Equivalent:
         formula = f"{self.left.latex()} \\iff {self.right.latex()}"
         return [formula, f"{self.index} \\ge 0"]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Decide whether the two sets of values are equal."""
-        names = {self.index: "v0"}
-        sets = [
-            islpy.Set(f"{setting.declared}{{ [v0] : v0 >= 0 and {side.isl(names)} }}")
-            for side in (self.left, self.right)
-        ]
-        left, right = (points.intersect_params(setting.domain) for points in sets)
-        apart = [(left.subtract(right), False, True), (right.subtract(left), True, False)]
-        return setting.verdict(formula_of(self), apart, SETS, self.index)
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that a value satisfies only one of the two conditions."""
+        j = script.index("index.0")
+        left, right = (side.text(script, {self.index: j}) for side in (self.left, self.right))
+        for one, other, values in ((left, right, (False, True)), (right, left, (True, False))):
+            claim = conjunction([script.at_least(j, 0), one, negation(other)])
+            yield FailingCase(claim, *values, self.index, (j.name,))
 
 
 @dataclass(frozen=True, eq=False)
-class Extreme:
+class Extreme(Statement):
     """The least or greatest value of an index expression over the ranges of some variables."""
 
     kind: str
@@ -419,31 +423,38 @@ class Extreme:
         under = ",\\, ".join(f"0 \\le {name} < {size_latex(size)}" for name, size in self.over)
         return [f"\\{self.kind}_{{{under}}} ({self.index.latex()}) = {self.value.latex()}"]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Check that no value of the expression is beyond the extreme, and that it is reached."""
-        claim = formula_of(self)
-        free, over = [name for name, _ in self.free], [name for name, _ in self.over]
-        names = {name: f"v{k}" for k, name in enumerate([*free, *over])}
-        at, more = ([names[name] for name in group] for group in (free, over))
-        inside, value = self.index.isl(names), self.value.isl(names)
-        box = [f"0 <= {names[name]} < {text(size)}" for name, size in self.over]
-        sizes = [f"0 <= {names[name]} < {text(size)}" for name, size in self.free]
-        sign = "<" if self.kind == "min" else ">"
-        head = f"{setting.declared}{{ [{', '.join(at) or '0'}] : "
-        every = " and ".join(sizes) or "true"
-        reached = f"exists ({', '.join(more)}: {' and '.join([*box, f'{inside} = {value}'])})"
-        beyond = f"exists ({', '.join(more)}: {' and '.join([*box, f'{inside} {sign} {value}'])})"
-        missed, passed = (
-            islpy.Set(f"{head}{every} and {condition} }}").intersect_params(setting.domain)
-            for condition in (f"not ({reached})", beyond)
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield that the extreme is not the value at a corner of the ranges, or is exceeded."""
+        ranges = [*self.free, *self.over]
+        symbols = [script.index(f"index.{k}") for k in range(len(ranges))]
+        names: dict[object, Size] = {}
+        names.update((name, symbol) for (name, _), symbol in zip(ranges, symbols, strict=True))
+        free, over = (
+            [c for name, size in group for c in script.within(names[name], size)]
+            for group in (self.free, self.over)
         )
-        shown = self.value.latex()
-        apart = [(missed, shown, "not reached"), (passed, shown, "exceeded")]
-        return setting.verdict(claim, apart, SETS, ", ".join(free))
+        inside, value = self.index.value(names), self.value.value(names)
+        corner = dict(names)
+        corner.update((name, self._end(name, size)) for name, size in self.over)
+        some = conjunction(script.above(size, 0) for _, size in self.over)
+        reached = conjunction([some, script.equal(self.index.value(corner), value)])
+        shown, point = self.value.latex(), tuple(s.name for s in symbols[: len(self.free)])
+        where = ", ".join(name for name, _ in self.free)
+        pair = (value, inside) if self.kind == "min" else (inside, value)
+        missed = conjunction([*free, negation(reached)])
+        beyond = conjunction([*free, *over, script.above(*pair)])
+        yield FailingCase(missed, shown, "not reached", where, point)
+        yield FailingCase(beyond, shown, "exceeded", where, point)
+
+    def _end(self, name: str, size: Size) -> Size:
+        """Return the end of the range of a variable at which the expression is extreme."""
+        (factor,) = (factor for factor, atom in self.index.terms if atom == name)
+        is_negative = factor < 0 if isinstance(factor, int) else factor.could_extract_minus_sign()
+        return size - 1 if is_negative == (self.kind == "min") else 0
 
 
 @dataclass(frozen=True, eq=False)
-class Together:
+class Together(Statement):
     """Several statements on one line."""
 
     parts: tuple[Statement, ...]
@@ -454,8 +465,7 @@ class Together:
         """Return the pieces of all parts."""
         return [*(piece for part in self.parts for piece in part.pieces()), *self.given]
 
-    def decide(self, setting: Setting) -> Verdict:
-        """Return the first verdict that is not "proved", or one for all parts."""
-        verdicts = [part.decide(setting) for part in self.parts]
-        worst = next((verdict for verdict in verdicts if not verdict), verdicts[0])
-        return replace(worst, statement=formula_of(self))
+    def failures(self, script: Script) -> Iterator[FailingCase]:
+        """Yield the failures of all parts."""
+        for part in self.parts:
+            yield from part.failures(script)

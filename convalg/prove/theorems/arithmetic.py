@@ -17,7 +17,7 @@ from convalg.operators.padding import pad
 from convalg.operators.pooling import sum_pool
 from convalg.operators.sampling import upsample
 from convalg.prove.theorems.chapters import ADJOINTS, SIZES
-from convalg.prove.theorems.parts import K, Length, Positions, d, n, p, s
+from convalg.prove.theorems.parts import K, Length, Positions, d, n, o, p, s
 from convalg.prove.theorems.theorem import Equality, Part, Sides, Theorem
 from convalg.size import sizes
 
@@ -63,6 +63,14 @@ def _remainder_lost() -> Sides:
     margin = K - 1 - p
     over = correlation(length + 2 * margin, flip(kernel(K)))
     return layer.T, over @ pad(length, margin) @ upsample(outputs, 2)
+
+
+def _nothing_left() -> Sides:
+    """Relationship 13: s divides i + 2p - k, so that no sample is left over at the end."""
+    layer = correlation(s * (o - 1) + K - 2 * p, kernel(K), padding=p, stride=s)
+    length, margin = s * (o - 1) + 1, K - 1 - p
+    over = correlation(length + 2 * margin, flip(kernel(K)))
+    return layer.T, over @ pad(length, margin) @ upsample(o, s)
 
 
 def _dilated() -> Sides:
@@ -239,14 +247,16 @@ THEOREMS = (
     ),
     _relation(
         13,
-        Length(SIZE, lambda i, a: s * (i - 1) + K - 2 * p + a, p, s),
-        _adjoint_part("the adjoint inserts s - 1 zeros and pads by k - p - 1", p, s),
+        Equality(
+            "where nothing is left, the adjoint inserts s - 1 zeros and pads by k - p - 1",
+            _nothing_left,
+        ),
         counter=Equality("the adjoint needs no zeros for the remainder a", _remainder_lost),
         chapter=ADJOINTS,
         sentence=(
-            "The adjoint of a layer of stride s with padding p inserts s - 1 zeros between the "
-            "samples, appends a zeros, where a is the remainder that the stride leaves, and pads "
-            "by K - p - 1."
+            "If the stride s of a layer with padding p leaves no remainder, its adjoint inserts "
+            "s - 1 zeros between the samples, pads by K - p - 1 and applies the flipped kernel, "
+            "and its output has s (o - 1) + K - 2p samples."
         ),
         idea=(
             "Between zero insertion and the flipped kernel, the adjoint of stride 1 pads by K - p"
@@ -260,9 +270,9 @@ THEOREMS = (
         counter=Length(f"{SIZE} without a", lambda i, a: s * (i - 1) + K - 2 * p, p, s),
         chapter=ADJOINTS,
         sentence=(
-            "The output of the adjoint of a layer of stride s with padding p has s (o - 1) + a + "
-            "K - 2p samples, the last of which need a appended zeros, where a is the remainder "
-            "that the stride leaves."
+            "If the stride s of a layer with padding p leaves a remainder of a samples, its "
+            "adjoint also appends a zeros before it pads by K - p - 1, and its output has "
+            "s (o - 1) + a + K - 2p samples."
         ),
         idea=(
             "The last a samples are read by no output of the layer or by the last ones only, and "

@@ -10,21 +10,25 @@ from functools import cache
 from convalg.errors import ArgumentError
 from convalg.parallel import each
 from convalg.prove.theorems import (
+    activations,
     adjoint_layers,
     arithmetic,
     channels,
     compositions,
     counting,
     equivariance,
+    fast,
     fields,
     fourier,
     gradients,
     layers,
+    matrices,
     networks,
     operators,
     pooling,
     sizes,
     strides,
+    transforms,
 )
 from convalg.prove.theorems.chapters import CHAPTERS
 from convalg.prove.theorems.theorem import Theorem
@@ -40,12 +44,16 @@ ROOMS = (
     strides,
     channels,
     fourier,
+    transforms,
     counting,
+    matrices,
     pooling,
     equivariance,
+    fast,
     fields,
     layers,
     networks,
+    activations,
 )
 
 

@@ -11,6 +11,8 @@ STRIDES = "Strides and dilations"
 CHANNELS = "Channels and groups"
 BORDERS = "Borders and Fourier"
 COUNTING = "Counting"
+NORMS = "Norms and ranks"
+FAST = "Fast algorithms"
 POOLING = "Pooling"
 EQUIVARIANCE = "Equivariance"
 FIELDS = "Receptive fields"
@@ -26,6 +28,8 @@ CHAPTERS = (
     CHANNELS,
     BORDERS,
     COUNTING,
+    NORMS,
+    FAST,
     POOLING,
     EQUIVARIANCE,
     FIELDS,

@@ -11,7 +11,7 @@ from convalg.operators.convolution import correlation, transposed_correlation
 from convalg.operators.leaves import Convolution
 from convalg.operators.padding import crop, pad
 from convalg.operators.pooling import average_pool, global_pool, sum_pool
-from convalg.operators.sampling import downsample, upsample
+from convalg.operators.sampling import downsample
 from convalg.operators.shifts import flip_axes, shift
 from convalg.operators.tree import Operator
 from convalg.prove.equivariance import equivariant
@@ -83,16 +83,6 @@ def _pooling_moves() -> Verdict:
 
 def _pooling_maps_one_to_one() -> Sides:
     return _equivariant(sum_pool(n, 2), 1, 1, ((1, 0),))
-
-
-def _upsampled() -> Sides:
-    inserted = upsample(n, s)
-    return inserted @ shift(n, k), shift(s * (n - 1) + 1, s * k) @ inserted
-
-
-def _upsampled_by_one() -> Sides:
-    inserted = upsample(n, 2)
-    return inserted @ shift(n, 1), shift(2 * n - 1, 1) @ inserted
 
 
 def _transposed() -> Sides:
@@ -265,24 +255,6 @@ THEOREMS = (
             "output by k, apart from the first k outputs."
         ),
         idea="Window o starts at sample s o, so that a shift by s k maps it to window o + k.",
-    ),
-    Theorem(
-        "upsampling-equivariance",
-        (
-            Equality(
-                "upsampling with zeros maps a shift by k to a shift by s k, at the border too",
-                _upsampled,
-            ),
-        ),
-        counter=Equality(
-            "upsampling by 2 with zeros maps a shift by 1 to a shift by 1", _upsampled_by_one
-        ),
-        chapter=EQUIVARIANCE,
-        sentence=(
-            "Upsampling by s with zeros maps a shift by k samples to a shift by s k samples, at "
-            "the border too."
-        ),
-        idea="Sample i is written to index s i, and s (i + k) = s i + s k.",
     ),
     Theorem(
         "transposed-equivariance",

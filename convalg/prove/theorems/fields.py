@@ -59,7 +59,7 @@ def _three() -> tuple[Convolution, ...]:
 
 def _grown() -> tuple[Convolution, ...]:
     """Return layers of field R and strides J as if they were one, and one more layer."""
-    return _in_sequence(_Options(R, J), _Options(K, s, d))
+    return _in_sequence(_Options(R, J, padding=q), _Options(K, s, d, p))
 
 
 def _equal_layers(count: int) -> tuple[Convolution, ...]:
@@ -121,9 +121,9 @@ THEOREMS = (
         "field-induction",
         (
             FieldOfLayers(
-                "one more layer widens the field by d (K - 1) times the strides before it",
+                "one more layer starts J p samples earlier and is d (K - 1) J samples wider",
                 _grown,
-                lambda u: J * s * u,
+                lambda u: J * s * u - q - J * p,
                 R + d * (K - 1) * J,
             ),
         ),
@@ -131,13 +131,14 @@ THEOREMS = (
         counter=FieldOfLayers(
             "one more layer widens the field by d (K - 1)",
             _grown,
-            lambda u: J * s * u,
+            lambda u: J * s * u - q - J * p,
             R + d * (K - 1),
         ),
         chapter=FIELDS,
         sentence=(
-            "A layer with K taps and dilation d after layers whose receptive field is R samples "
-            "wide and whose strides multiply to J has a receptive field of R + d (K - 1) J samples."
+            "If output u of some layers reads R samples from J u - q on, a further layer with K "
+            "taps, stride s, dilation d and padding p reads R + d (K - 1) J samples from "
+            "J s u - q - J p on."
         ),
         idea="Neighbouring outputs of the layers before it start J samples apart.",
     ),

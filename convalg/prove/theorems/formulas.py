@@ -13,7 +13,11 @@ subscript `p` without a value means that the padding is the symbol p:
   one s and one c per axis in parentheses where they are not the same for all axes;
 - `I_{n}` the identity, `J_{n}` the reversal, `\\operatorname{sum}_{K}` sum pooling;
 - `\\operatorname{reshape}_{n \\times m}` the same entries, in row-major order, as an n by m array;
-- `\\otimes` the Kronecker product.
+- `\\otimes` the Kronecker product;
+- a dense matrix and a diagonal matrix `\\operatorname{diag}` by their entries.
+
+A kernel of numbers is written by its entries; with several output channels and one input channel on
+one axis, as a matrix with a row for each output channel.
 
 `\\operatorname{flip} w` reverses w along all axes of taps, or along the axes in its subscript;
 `w^{\\mathsf{T}}` exchanges input and output channels; `\\delta` is one at the centre and zero
@@ -36,7 +40,14 @@ from convalg.faces.latex import escaped, expression
 from convalg.faces.text import one_line, padding_after
 from convalg.geometry import Geometry
 from convalg.kernels import SymbolicKernel, kernel
-from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.leaves import (
+    Adjoint,
+    Convolution,
+    Diagonal,
+    Matrix,
+    Patches,
+    Selection,
+)
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold, leaves
 from convalg.presburger import parameters, text
 from convalg.prove.decisions.domain import Domain
@@ -172,6 +183,11 @@ def _leaf(leaf: Operator) -> str:
             return f"{operator}({values.name})"
         case Selection():
             return _selection(leaf)
+        case Matrix(values=values) if values.size <= MOST_IN_MATRIX:
+            return _matrix(values)
+        case Diagonal(values=values) if values.size <= MOST_IN_MATRIX:
+            inner = _matrix(values) if values.ndim == 2 else _nested(values.tolist())
+            return f"\\operatorname{{diag}}{inner}"
     return _text(leaf)
 
 
@@ -272,13 +288,24 @@ def _kernel_latex(weights: Array | SymbolicKernel, geometry: Geometry) -> str | 
             return f"{name} + ({expression(rest)})\\, \\delta"
         if np.array_equal(np.flip(weights, tuple(range(lead, weights.ndim))), own):
             return f"\\operatorname{{flip}} {name}"
+    if weights.shape[1:-1] == (1,) and len(weights) > 1 and weights.size <= MOST_IN_MATRIX:
+        return _matrix(weights[:, 0])
     if weights.size > MOST_ENTRIES:
         return None
     return _nested(weights.tolist())
 
 
+def _matrix(values: Array) -> str:
+    """Return the entries of an array with two axes as a matrix in parentheses."""
+    rows = (" & ".join(map(expression, row)) for row in values.tolist())
+    body = " \\\\ ".join(rows)
+    return f"\\begin{{pmatrix}} {body} \\end{{pmatrix}}"
+
+
 MOST_ENTRIES = 9
-"""Kernels with more entries than this are not written out."""
+"""Kernels with more entries than this are not written out, unless they are written as a matrix."""
+MOST_IN_MATRIX = 36
+"""Matrices with more entries than this are not written out."""
 
 
 def _in_kernel(values: np.ndarray, name: str) -> np.ndarray | None:

@@ -60,12 +60,6 @@ def _sum_of_plain_shifts() -> Sides:
     return layer, weights[0] * shift(n, 0) + weights[1] * shift(n, -1)
 
 
-def _circular_adjoint(*, is_swapped: bool = True) -> Sides:
-    layer = _circular()
-    padding = ((K - 1 - p, p),) if is_swapped else _same_size()
-    return layer.T, correlation(n, flip(kernel(K)), padding=padding, boundary="circular")
-
-
 def _valid_from_circular() -> Sides:
     circular = correlation(n, kernel(K), padding=((0, K - 1),), boundary="circular")
     return correlation(n, kernel(K)), crop(n, ((0, K - 1),)) @ circular
@@ -315,25 +309,6 @@ THEOREMS = (
             "cyclic shifts, weighted by the kernel."
         ),
         idea="Tap t of output o reads sample o + t modulo n, which is a cyclic shift by -t.",
-    ),
-    Theorem(
-        "circular-adjoint",
-        (
-            Equality(
-                "the adjoint of a circular layer is circular, with the flipped kernel",
-                _circular_adjoint,
-            ),
-        ),
-        counter=Equality(
-            "the adjoint of a circular layer has the same padding",
-            partial(_circular_adjoint, is_swapped=False),
-        ),
-        chapter=BORDERS,
-        sentence=(
-            "The adjoint of a circular layer is the circular layer with the flipped kernel and the "
-            "padding at both ends exchanged."
-        ),
-        idea="The transpose of a cyclic shift is the cyclic shift in the other direction.",
     ),
     Theorem(
         "circulant-embedding",

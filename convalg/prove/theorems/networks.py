@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
+from itertools import product
+from operator import add
 
 import numpy as np
 
@@ -12,12 +14,13 @@ from convalg.operators.dense import identity
 from convalg.operators.padding import crop, pad
 from convalg.operators.pooling import global_pool
 from convalg.operators.rearrange import reshape
+from convalg.operators.shifts import shift
 from convalg.operators.tree import kron
 from convalg.prove.theorems.chapters import LAYERS
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.size import sizes
 
-n, m, K, L, p, s, d, h, q, C, D, E = sizes("n m K L p s d h q C D E")
+n, m, K, L, p, s, d, h, q, c, C, D, E = sizes("n m K L p s d h q c C D E")
 
 
 def _patches() -> Sides:
@@ -177,6 +180,29 @@ def _as_layer() -> Sides:
 def _as_convolution() -> Sides:
     w, x = kernel(n, m), kernel(n, m, name="x")
     return convolution((n, m), w).by_kernel(x), correlation((n, m), x)
+
+
+def _head(*, is_aligned: bool = True) -> Sides:
+    """The kernel of tap c alone: each output attends to one sample, c - h further on."""
+    x = kernel(D, n, name="x")
+    layer = correlation(n, kernel(C, D, 2 * h + 1), padding=h).by_kernel(x)
+    value = correlation(n, kernel(C, D, 1)).by_kernel(x)
+    only = kron(identity((C, D)), crop(2 * h + 1, ((c, 2 * h - c),)).T)
+    attention = shift(n, h - c if is_aligned else c - h)
+    return layer @ only, kron(identity(C), attention) @ value
+
+
+def _nine_heads() -> Sides:
+    """One head for each tap of a 3x3 kernel."""
+    x = kernel(D, n, m, name="x")
+    layer = correlation((n, m), kernel(C, D, 3, 3), padding=1).by_kernel(x)
+    value = correlation((n, m), kernel(C, D, 1, 1)).by_kernel(x)
+    heads = []
+    for a, b in product(range(3), repeat=2):
+        attention = kron(identity(C), shift((n, m), (1 - a, 1 - b)))
+        weights = crop((3, 3), ((a, 2 - a), (b, 2 - b)))
+        heads.append(attention @ value @ kron(identity((C, D)), weights))
+    return layer, reduce(add, heads)
 
 
 REPVGG = "Ding et al., RepVGG: Making VGG-style ConvNets Great Again, 2021"
@@ -389,5 +415,33 @@ THEOREMS = (
             "that kernel and input can be exchanged."
         ),
         idea="The kernel has one position, at which tap t reads sample t.",
+    ),
+    Theorem(
+        "attention-convolution",
+        (
+            Equality(
+                "a head that attends to the sample at the offset of tap c computes this tap", _head
+            ),
+            Equality("nine heads compute a 3x3 layer", _nine_heads),
+        ),
+        source=(
+            "Cordonnier, Loukas & Jaggi, On the Relationship between Self-Attention and "
+            "Convolutional Layers, 2020"
+        ),
+        counter=Equality(
+            "the head attends to the sample at the opposite offset",
+            partial(_head, is_aligned=False),
+        ),
+        chapter=LAYERS,
+        sentence=(
+            "A same-padded layer is a multi-head attention with one head for each tap, which "
+            "attends only to the sample at the offset of this tap and whose value matrix is the "
+            "weights of this tap."
+        ),
+        idea=(
+            "The attention matrix of such a head is a shift, so that output o of head t is the "
+            "value of sample o + t - h, or zero outside the signal; the layer is the sum of its "
+            "taps."
+        ),
     ),
 )

@@ -265,12 +265,22 @@ class Exponentials:
         layer = self.layer()
         (axis,) = layer.geometry.axes
         (tap,) = sizes("t")
-        power = size_latex(self.exponent(tap, axis.padding))
+        power = size_latex(self._power(tap, axis.padding))
         total = f"\\sum_{{t = 0}}^{{{size_latex(axis.taps - 1)}}} w_{{t}}\\, z^{{{power}}}"
-        left = f"({operator_latex(layer)}\\, (z^{{i}})_{{i}})_{{o}}"
-        formula = f"{left} = \\Bigl({total}\\Bigr)\\, z^{{o}}"
+        formula = self._equation(operator_latex(layer), f"\\Bigl({total}\\Bigr)")
         roots = f"z^{{{size_latex(axis.in_size)}}} = 1"
         return COMMA_QUAD.join([formula, roots, _spaces_of(layer), *declared(layer)])
+
+    @property
+    def _met(self) -> str:
+        return "every tap of every row reads one sample"
+
+    def _power(self, tap: Size, padding: Size) -> Any:
+        """Return the exponent of z for a tap in the eigenvalue."""
+        return self.exponent(tap, padding)
+
+    def _equation(self, layer: str, eigenvalue: str) -> str:
+        return f"({layer}\\, (z^{{i}})_{{i}})_{{o}} = {eigenvalue}\\, z^{{o}}"
 
     @cached_property
     def domain(self) -> Domain:
@@ -282,34 +292,36 @@ class Exponentials:
         layer = self.layer()
         (axis,) = layer.geometry.axes
 
-        def read(script: Script, output: Size, tap: Size) -> Index:
-            raw = output + self.exponent(tap, axis.padding)
-            return [raw - axis.in_size, raw, raw + axis.in_size]
-
         def where(script: Script, row: Index, column: Index, label: Index) -> Iterator[str]:
             yield from script.within(row[0], axis.out_size)
             yield from script.within(label[0], axis.taps)
             yield from script.within(column[0], axis.in_size)
-            samples = read(script, row[0], label[0])
+            raw = row[0] + self.exponent(label[0], axis.padding)
+            samples = [raw - axis.in_size, raw, raw + axis.in_size]
             yield disjunction(script.equal(column[0], sample) for sample in samples)
 
         formulas = nonlinear.point_formulas(layer, self.domain, 1, where)
-        script = formulas.script
+        several = self._not_one(formulas.script)
+        once = Contradiction(self._met, several)
+        return replace(formulas, entries=[*formulas.entries, once])
+
+    def _not_one(self, script: Script) -> str:
+        """Return the statement that a tap of an output does not read exactly one sample."""
+        (axis,) = self.layer().geometry.axes
         output, tap = script.index("row.0"), script.index("label.0.0.0")
         inside = [*script.within(output, axis.out_size), *script.within(tap, axis.taps)]
+        raw = output + self.exponent(tap, axis.padding)
         present = [
-            f"(ite {conjunction(script.within(sample, axis.in_size))} 1 0)"
-            for sample in read(script, output, tap)
+            f"(ite {conjunction(script.within(raw + turn, axis.in_size))} 1 0)"
+            for turn in (-axis.in_size, 0, axis.in_size)
         ]
-        several = conjunction([*inside, f"(not (= (+ {' '.join(present)}) 1))"])
-        once = Contradiction("each tap of each row reads exactly one sample", several)
-        return replace(formulas, entries=[*formulas.entries, once])
+        return conjunction([*inside, f"(not (= (+ {' '.join(present)}) 1))"])
 
     def decide(self) -> Verdict:
         """Compare the triples (o, i, t) with those that satisfy the congruence."""
         method = (
-            f"{Z3}: every tap of every row reads one sample, at its exponent modulo n, and a "
-            f"power of z with z^n = 1 depends only on its exponent modulo n"
+            f"{Z3}: {self._met}, at its exponent modulo n, and a power of z with z^n = 1 depends "
+            f"only on its exponent modulo n"
         )
         scope = str(self.domain)
         if nonlinear.decide(self.formulas(), self.domain, BUDGET).status == "proved":

@@ -26,7 +26,7 @@ from convalg.size import Condition, larger, sizes, substituted
 if TYPE_CHECKING:
     import sympy
 
-n, K, L, p, q, s, r, d, o, a, h = sizes("n K L p q s r d o a h")
+n, K, L, p, q, s, r, d, o, a, h, R, J = sizes("n K L p q s r d o a h R J")
 METHOD = "integer arithmetic (z3): two formulas or two sets of positions compared"
 
 
@@ -186,6 +186,8 @@ def _written(value: Size) -> str:
 
 REACH = d * (K - 1)
 """The distance from the first to the last tap."""
+INDUCTION = (n - 1, R - 1, J - 1, K - 1, s - 1, d - 1)
+"""Conditions on the sizes of some layers and of one more layer."""
 UNREAD = n + p + q - REACH - 1
 """The samples after the first window."""
 
@@ -204,6 +206,8 @@ SAME = larger((_ceiling(n, s) - 1) * s + REACH + 1 - n, 0)
 """The total padding of the mode "same"."""
 COUNT = "the number of outputs"
 STEPS = (n - 1, K - 1, s - 1, d - 1)
+
+ARAUJO = "Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019"
 
 THEOREMS = (
     Theorem(
@@ -493,5 +497,29 @@ THEOREMS = (
         "r s with K + s(L - 1) taps.",
         idea="The second kernel covers s (L - 1) + K samples of the input of the first layer, and "
         "rounding down twice is rounding down once.",
+    ),
+    Theorem(
+        "size-induction",
+        (
+            EqualSizes(
+                "the number of outputs of one more layer, and of one layer for all",
+                floored(floored(n + 2 * q - R, J) + 2 * p - REACH, s) + 1,
+                floored(n + 2 * (q + p * J) - (R + REACH * J), J * s) + 1,
+                limits=INDUCTION,
+            ),
+        ),
+        source=ARAUJO,
+        counter=EqualSizes(
+            "the padding of the last layer counts once",
+            floored(floored(n + 2 * q - R, J) + 2 * p - REACH, s) + 1,
+            floored(n + 2 * (q + p) - (R + REACH * J), J * s) + 1,
+            limits=INDUCTION,
+        ),
+        chapter=SIZES,
+        sentence="If some layers have as many outputs as one layer with R taps, stride J and "
+        "padding q, then with one more layer they have as many as one layer with R + d (K - 1) J "
+        "taps, stride J s and padding q + J p.",
+        idea="A sample of the input of the last layer is J samples of the input, and rounding down "
+        "twice is rounding down once.",
     ),
 )

@@ -249,7 +249,9 @@ THEOREMS = (
         "sampling-shifts",
         (
             Equality("downsampling maps a shift by s k to a shift by k", _shift_down),
-            Equality("upsampling maps a shift by k to a shift by s k", _shift_up),
+            Equality(
+                "upsampling maps a shift by k to a shift by s k, at the border too", _shift_up
+            ),
         ),
         source=VAIDYANATHAN,
         counter=Equality("downsampling by 2 maps a shift by 1 to a shift by 1", _shift_by_one),

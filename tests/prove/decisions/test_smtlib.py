@@ -156,3 +156,10 @@ def test_answers_do_not_depend_on_earlier_questions() -> None:
     first = solve(text, UNITS)
     solve("(declare-const n Real) (assert (> n 1))", UNITS)
     assert solve(text, UNITS) == first
+
+
+def test_values_that_are_not_integers_are_left_out() -> None:
+    text = "(set-logic QF_NRA) (declare-const x Real) (declare-const y Real)"
+    solution = solve(f"{text} (assert (= (* 2 x) 1.0)) (assert (= y 3.0)) (check-sat)", 100_000)
+    assert solution.answer == "sat"
+    assert "x" not in solution.values

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,12 @@ from written import balanced, check_latex, check_text, formulas
 
 import convalg as ca
 from convalg.axis import BOUNDARIES
-from convalg.errors import KindError, UndecidableError
+from convalg.errors import KindError
+from convalg.operators.tree import Compose
 from convalg.prove import Verdict
 from convalg.prove.derivations.derivation import Derivation, Step
 
-n, m, K, L, p, C, D = ca.sizes("n m K L p C D")
+n, m, K, L, p, s, d, C, D, G = ca.sizes("n m K L p s d C D G")
 
 LAYERS: dict[str, Any] = {
     "numbers": ca.correlation(5, [1, 2, 3]),
@@ -54,6 +58,29 @@ LAYERS: dict[str, Any] = {
     "transposed, circular": ca.correlation(
         6, ca.kernel(3), padding=1, stride=2, boundary="circular"
     ).T,
+    "symbolic stride": ca.correlation(n, ca.kernel(K), stride=s, padding=p),
+    "symbolic dilation": ca.convolution(n, ca.kernel(K), dilation=d, padding="full"),
+    "symbolic stride, two axes": ca.correlation((n, m), ca.kernel(K, 3), stride=(s, 2), dilation=d),
+    "symbolic stride, transposed": ca.transposed_correlation(
+        n, ca.kernel(K), stride=s, padding=p, output_padding=s - 1, dilation=d
+    ),
+    "symbolic stride, same": ca.correlation(n, ca.kernel(K), stride=s, padding="same"),
+    "symbolic stride, reflect": ca.correlation(
+        n, ca.kernel(K), stride=s, padding=p, boundary="reflect"
+    ),
+    "symbolic groups": ca.correlation(n, ca.kernel(G * D, C, K), groups=G, stride=s, dilation=d),
+    "symbolic groups, three axes": ca.convolution(
+        (n, m, n), ca.kernel(G * D, C, K, K, K), groups=G, stride=s, padding=p, dilation=d
+    ),
+    "sum pooling": ca.sum_pool(n, K, stride=s, padding=p),
+    "average pooling": ca.average_pool((n, m), K, stride=s, channels=C),
+    "global pooling": ca.global_pool((n, m)),
+    "transposed pooling": ca.average_pool(n, K, stride=s).T,
+    "product": ca.average_pool(n - 2, 2, stride=s) @ ca.correlation(n, ca.kernel(3)),
+    "product, channels": ca.correlation((4, 4), ca.kernel(2, 3, 2, 2, name="v"))
+    @ ca.correlation((5, 5), ca.kernel(3, 2, 2, 2)),
+    "product, transposed": ca.transposed_correlation(n - K + 1, ca.kernel(K, name="v"), stride=s)
+    @ ca.correlation(n, ca.kernel(K)),
     "same with a stride, letters": ca.correlation(n, ca.kernel(3), stride=2, padding="same"),
     "transposed, same": ca.transposed_correlation(n, ca.kernel(K), stride=2, padding="same"),
     **{
@@ -71,6 +98,10 @@ KINDS = ["adjoint", "kernel_gradient", "output_size", "linearity", "receptive_fi
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_step_is_proved(kind: str, name: str) -> None:
+    if kind == "kernel_gradient" and name.endswith("pooling"):
+        with pytest.raises(KindError, match="does not have weights: use a correlation"):
+            ca.derive.kernel_gradient(LAYERS[name])
+        return
     found = once(getattr(ca.derive, kind)(LAYERS[name]))
     assert found.steps
     for step in found.steps:
@@ -129,7 +160,7 @@ def test_the_output_size_counts() -> None:
         r"o = \left\lfloor \frac{4}{2} \right\rfloor + 1 = 3"
     )
     for name, layer in LAYERS.items():
-        if not layer.is_concrete:
+        if not layer.is_concrete or isinstance(layer, Compose):
             continue
         found = formulas(ca.derive.output_size(layer))
         sizes = [int(f.rsplit("= ", 1)[1]) for f in found if f.startswith("o = ")]
@@ -178,7 +209,7 @@ def test_reasons_are_escaped() -> None:
 def test_only_layers_are_derived(kind: str) -> None:
     for other in (ca.identity(4), LAYERS["numbers"] + LAYERS["numbers"], 5):
         with pytest.raises(
-            KindError, match="can be derived for a single correlation or convolution, or the"
+            KindError, match="can be derived for a correlation, a convolution, a sum or average"
         ):
             getattr(ca.derive, kind)(other)
 
@@ -189,11 +220,19 @@ def test_groups_of_symbolic_taps_are_derived() -> None:
         assert getattr(ca.derive, kind)(layer).verify()
 
 
-def test_groups_of_symbolic_channels_say_what_to_do_instead() -> None:
-    layer = ca.correlation(n, ca.kernel(D, C, K), groups=2)
-    with pytest.raises(
-        UndecidableError, match="with 2 groups can be derived for numeric channel counts"
-    ):
-        ca.derive.adjoint(layer)
-    depthwise = ca.correlation(n, ca.kernel(C, 1, K), groups=C)
-    assert ca.derive.adjoint(depthwise).verify()
+PDF = r"""\documentclass[10pt,a4paper]{article}\usepackage{amsmath,amssymb}\begin{document}
+%s
+\end{document}"""
+
+
+@pytest.mark.skipif(which("pdflatex") is None, reason="pdflatex is not installed")
+def test_d6_no_line_is_wider_than_a_page(tmp_path: Path) -> None:
+    for name, layer in LAYERS.items():
+        if not name.startswith(("symbolic", "product", "average", "reflect, letters")):
+            continue
+        parts = [getattr(ca.derive, kind)(layer) for kind in KINDS if "pool" not in name]
+        (tmp_path / "page.tex").write_text(PDF % "\n\n".join(part.latex() for part in parts))
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stdout[-600:]
+        assert "Overfull" not in run.stdout, (name, run.stdout[-600:])

@@ -18,7 +18,7 @@ from strategies import Drawn, layers
 
 import convalg as ca
 
-n, K, p = ca.sizes("n K p")
+n, K, p, s, d = ca.sizes("n K p s d")
 KINDS = ("linearity", "adjoint", "kernel_gradient", "output_size", "receptive_field")
 FEW, MANY, PROVED = 30, 200, 60
 
@@ -108,6 +108,22 @@ FAMILIES: list[tuple[str, Any, dict[str, Any], list[dict[str, int]]]] = [
     ("transposed_correlation", n, {"stride": 3, "output_padding": 2}, [{"n": 3}]),
     ("transposed_correlation", n, {"stride": 2, "padding": "same"}, [{"n": 4}]),
     ("transposed_correlation", n, {"dilation": 3, "stride": 2}, [{"n": 4}]),
+    ("correlation", n, {"stride": s, "padding": p}, [{"n": 6, "p": 1, "s": 4}, {"n": 5, "s": 1}]),
+    ("convolution", n, {"stride": s, "dilation": d}, [{"n": 9, "s": 2, "d": 3}]),
+    ("correlation", n, {"stride": s, "padding": "same"}, [{"n": 7, "s": 3}, {"n": 4, "s": 2}]),
+    ("correlation", n, {"dilation": d, "padding": "causal"}, [{"n": 5, "d": 2}]),
+    (
+        "correlation",
+        n,
+        {"stride": s, "padding": p, "boundary": "circular"},
+        [{"n": 4, "p": 2, "s": 3}],
+    ),
+    (
+        "transposed_correlation",
+        n,
+        {"stride": s, "dilation": d, "output_padding": s - 1},
+        [{"n": 3, "s": 3, "d": 2}, {"n": 2, "s": 1, "d": 4}],
+    ),
 ]
 
 
@@ -117,14 +133,40 @@ def test_the_printed_formulas_of_families_hold(
 ) -> None:
     family = getattr(ca, kind)(shape, ca.kernel(K), **options)
     for numbers in at:
-        sizes = {**numbers, "K": 3}
-        given = {**options}
-        if given.get("padding") == p:
-            given["padding"] = sizes["p"]
+        sizes = {"p": 0, **numbers, "K": 3}
+        given = {name: at_numbers(option, sizes) for name, option in options.items()}
         oracle = Drawn(kind, sizes["n"], [0] * 3, given).oracle
         check(family, oracle, sizes, options.get("boundary", "zeros"))
-        own = {name: size for name, size in sizes.items() if name in "nKp"}
-        assert family.at(**{k: v for k, v in own.items() if k in map(str, family.symbols)})
+        assert family.at(**{k: v for k, v in sizes.items() if k in map(str, family.symbols)})
+
+
+def at_numbers(option: Any, sizes: dict[str, int]) -> Any:
+    """An option with numbers for its symbols."""
+    if not hasattr(option, "free_symbols"):
+        return option
+    return int(option.subs({symbol: sizes[symbol.name] for symbol in option.free_symbols}))
+
+
+@pytest.mark.parametrize(
+    ("pool", "sizes"),
+    [
+        (ca.sum_pool(7, 3, stride=2, padding=1), {}),
+        (ca.sum_pool((3, 4), 2, channels=2), {}),
+        (ca.sum_pool(8, 2, stride=3).T, {}),
+        (ca.sum_pool(n, K, stride=s, padding=p), {"n": 8, "K": 3, "s": 2, "p": 1}),
+        (ca.sum_pool(n, K, stride=s).T, {"n": 9, "K": 2, "s": 3}),
+    ],
+)
+def test_the_printed_formulas_of_poolings_hold(pool: ca.Operator, sizes: dict[str, int]) -> None:
+    numbers = pool.at(**sizes) if sizes else pool
+    for kind in KINDS:
+        if kind == "kernel_gradient":
+            continue
+        lines = Lines(sizes, np.ones(1, dtype=int))
+        for step in getattr(ca.derive, kind)(pool).steps:
+            lines.check(step.formula)
+        if kind in ("linearity", "adjoint"):
+            assert (lines.reading.matrix("A") == numbers.to_numpy()).all()
 
 
 def test_d1_a_transposed_layer_reads_where_it_is_written() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import convalg as ca
@@ -56,3 +57,31 @@ def test_a_reshape_and_the_adjoint_of_a_boundary_have_formulas() -> None:
     folded = ca.pad(n, p, boundary="reflect").T
     assert operator_latex(folded) == r"(P_{p}^{\mathrm{reflect}})^{\mathsf{T}}"
     assert operator_latex(ca.crop(n, 1) + -1 * ca.crop(n, 1)) == "R_{1} - R_{1}"
+
+
+@pytest.mark.parametrize(
+    ("operator", "formula"),
+    [
+        (ca.dense([[1, 2], [3, -4]]), r"\begin{pmatrix} 1 & 2 \\ 3 & -4 \end{pmatrix}"),
+        (ca.diagonal([1, 2]), r"\operatorname{diag}(1,\,2)"),
+        (
+            ca.diagonal([[1, 2], [3, 4]]),
+            r"\operatorname{diag}\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+        ),
+        (
+            ca.correlation(4, [[[1, 2]], [[3, 4]]]),
+            r"A_{\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}}",
+        ),
+        (ca.correlation(4, [[[1, 2]]]), r"A_{(((1,\,2)))}"),
+    ],
+    ids=str,
+)
+def test_matrices_are_written_by_their_entries(operator: ca.Operator, formula: str) -> None:
+    assert operator_latex(operator) == formula
+
+
+def test_large_matrices_are_not_written_out() -> None:
+    assert operator_latex(ca.dense(np.ones((6, 6), dtype=int))).count("&") == 30
+    assert operator_latex(ca.dense(np.ones((6, 7), dtype=int))).startswith("\\text{")
+    assert operator_latex(ca.diagonal(np.ones(37, dtype=int))).startswith("\\text{")
+    assert "text" in operator_latex(ca.correlation(9, np.ones((5, 1, 8), dtype=int)))

@@ -10,7 +10,7 @@ import pytest
 import convalg as ca
 from convalg.prove.theorems.networks import THEOREMS
 
-SIZES = {"n": 7, "m": 6, "K": 3, "L": 2, "p": 1, "s": 2, "d": 2, "h": 1, "q": 2}
+SIZES = {"n": 7, "m": 6, "K": 3, "L": 2, "p": 1, "s": 2, "d": 2, "h": 1, "q": 2, "c": 2}
 SIZES |= {"C": 2, "D": 3, "E": 2}
 
 

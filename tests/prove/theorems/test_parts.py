@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import convalg as ca
-from convalg.prove.theorems import sizes
+from convalg.prove.theorems import activations, matrices, sizes, transforms
 from convalg.prove.theorems.parts import Decided, Length, Positions
 from convalg.prove.theorems.theorem import Part
 
@@ -46,7 +46,6 @@ WRONG: dict[str, Part] = {
             9: (lambda o, a: o + K - 1 - P, P, 1),
             11: (lambda o, a: o - K, K - 1, 1),
             12: (lambda o, a: S * o + K + a, 0, S),
-            13: (lambda o, a: S * (o - 1) + K - 2 * P, P, S),
             14: (lambda o, a: S * (o - 1) + K - 2 * P + 2 * a, P, S),
         }.items()
     },
@@ -60,7 +59,12 @@ WRONG: dict[str, Part] = {
     "difference-of-random-variables": replace(
         ca.theorems["difference-of-random-variables"].parts[0], value=lambda k: k - K
     ),
-    **{theorem.name: theorem.counter for theorem in sizes.THEOREMS if theorem.counter},
+    **{
+        theorem.name: theorem.counter
+        for room in (sizes, transforms, matrices, activations)
+        for theorem in room.THEOREMS
+        if theorem.counter
+    },
     **{
         theorem.name: _changed(theorem.parts[0], count=theorem.parts[0].count + 1)
         for theorem in ca.theorems.chapters()["Counting"]
@@ -88,6 +92,10 @@ OTHER_WRONG: list[tuple[str, Part]] = [
     (
         "receptive-field",
         _changed(ca.theorems["receptive-field"].parts[0], start=lambda u: S * u - P),
+    ),
+    *(
+        (name, _changed(ca.theorems[name].parts[0], exponent=lambda t, p: t + p))
+        for name in ("convolution-theorem", "circulant-eigenvalues")
     ),
     (
         "circular-dft",
