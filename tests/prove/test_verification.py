@@ -110,8 +110,8 @@ WITHOUT = {
     ),
     **dict.fromkeys(("winograd-2-3", "winograd-4-3", "winograd-image"), "budget exceeded"),
 }
-"""Theorems about real numbers, roots of unity or maxima; and the transforms of tiles, which have too
-many entries for one formula."""
+"""Theorems about real numbers, roots of unity or maxima; and the transforms of tiles, which have
+too many entries for one formula."""
 OPEN_TO_CVC5 = {
     "adjoint-downsampling",
     "average-pooling-adjoint",

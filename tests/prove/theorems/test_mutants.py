@@ -1,7 +1,7 @@
 """Mutants of every theorem: each is refuted, or true by brute force, and few are unknown.
 
-With `--thorough`, MANY mutants of each claim are tried; all of them, about 8,000, take more than half
-an hour on one core.
+With `--thorough`, MANY mutants of each claim are tried; all of them, about 8,000, take more than
+half an hour on one core.
 """
 
 from __future__ import annotations
