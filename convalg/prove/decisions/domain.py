@@ -353,7 +353,9 @@ def _one_fraction(part: object) -> Any:
     if not isinstance(part, sympy.floor):
         return part
     above, below = sympy.together(part.args[0]).as_numer_denom()
-    return sympy.Symbol(f"floor(({above})/{below})", integer=True)
+    top = f"({above})" if above.is_Add else str(above)
+    bottom = str(below) if below.is_Symbol or below.is_Integer else f"({below})"
+    return sympy.Symbol(f"floor({top}/{bottom})", integer=True)
 
 
 def _chained(pairs: list[tuple[str, str]]) -> list[str]:

@@ -14,7 +14,7 @@ from convalg.axis import BOUNDARIES
 from convalg.errors import ArgumentError
 from convalg.faces.exact import exact_row, exact_rows
 from convalg.prove import equal
-from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.domain import Domain, scope_of
 from convalg.prove.decisions.polynomials import Polynomial
 
 n, m, K, L, p, q, s, d, a, C, D = ca.sizes("n m K L p q s d a C D")
@@ -160,6 +160,11 @@ def test_scopes(first: ca.Operator, second: ca.Operator | None, scope: str) -> N
     verdict = equal(first, first if second is None else second)
     assert verdict.status == "proved"
     assert verdict.scope == scope
+
+
+def test_quotients_in_scopes_have_the_parentheses_they_need() -> None:
+    scope = scope_of((n // K + (n - K) // (s * K) - 3,), (n, K, s))
+    assert scope.startswith("all floor(n/K) + floor((-K + n)/(K*s)) >= 3, n >= 0")
 
 
 def test_output_padding_that_no_layer_has_is_outside() -> None:
