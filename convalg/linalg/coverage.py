@@ -41,8 +41,9 @@ class Coverage:
         reason: For a single transposed layer, a clause that compares its strides and its numbers
             of taps; otherwise "".
         indices: For a family, the symbols of the index of an output; otherwise (). The `counts` of
-            a family are an expression and `interior` is a condition in them, `even` is a condition
-            on the sizes, and `period` is right where the interior has two periods.
+            a family are an expression and `interior` is a condition in them. `even` is a condition
+            on the strides and taps, and `period` an expression: both are right at sizes whose
+            interior has two periods. In a smaller interior, all counts may be equal anyway.
 
     >>> import convalg as ca
     >>> ca.coverage(ca.transposed_correlation(5, [1, 1], stride=2))

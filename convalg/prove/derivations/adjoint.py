@@ -53,12 +53,15 @@ class _TransposedAdjoint:
         row = Entry(Applied(named.T, g), sums.index("o", "k"))
         free = sums.free("o", "k", sums.geometry.out_shape)
         kind = self.subject.layer.layer_kind
+        is_pooling = sums.weights is None
+        products = "input" if is_pooling else "product of an input and a weight"
+        window = "window" if is_pooling else "kernel"
         return [
             first,
             step(
                 pairing,
-                "take the inner product of the output with a gradient g and exchange the sums: "
-                "each product of an input and a weight is multiplied by one entry of g",
+                f"take the inner product of the output with a gradient g and exchange the sums: "
+                f"each {products} is multiplied by one entry of g",
                 setting,
             ),
             step(
@@ -69,7 +72,7 @@ class _TransposedAdjoint:
             ),
             step(
                 sums.definition(layer, g),
-                f"C is the {kind} with the same kernel, stride and padding",
+                f"C is the {kind} with the same {window}, stride and padding",
                 setting,
             ),
             step(

@@ -61,9 +61,9 @@ def one_layer(operator: Operator, name: str) -> OneLayer:
     if isinstance(pool, Selection) and any(axis.taps != 1 for axis in pool.axes):
         return OneLayer(operator, _pool_geometry(pool), transposed, None, factor)
     raise KindError(
-        f"{name} can be derived for a correlation, a convolution, a sum or average pooling, the "
-        f"transpose of one, or a product of these, not for {operator!r}: call simplify(), or use "
-        f"its factors"
+        f"{name} can be derived for a correlation, a convolution, a sum or average pooling with "
+        f"one factor for all windows, the transpose of one, or a product of these, not for "
+        f"{operator!r}: call simplify(), or use its factors"
     )
 
 

@@ -118,6 +118,8 @@ def _transposed_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
         if folded
         else "samples beyond the border are cropped"
     )
+    if is_symbolic(crop) and not crop.is_nonnegative:
+        cropped += ", or added where their number is negative"
     tail = (
         f", and {_samples(extra)} {'is' if extra == 1 else 'are'} added at the end"
         if extra != 0
