@@ -97,10 +97,12 @@ def _channels(geometry: Geometry, k: Value, c: Value, label: Sequence[Value]) ->
     groups, outputs, inputs = geometry.channels
     own, e = label[0], label[1]
     group = 0 if groups == 1 else quotient(k, outputs)
+    # The bounds of c follow from the others, which solvers may take long to find.
     return [
         equal(own, k),
         within(k, groups * outputs),
         within(e, inputs),
+        within(c, groups * inputs),
         equal(c, inputs * group + e),
     ]
 

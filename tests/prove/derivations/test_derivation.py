@@ -69,6 +69,12 @@ LAYERS: dict[str, Any] = {
         n, ca.kernel(K), stride=s, padding=p, boundary="reflect"
     ),
     "symbolic groups": ca.correlation(n, ca.kernel(G * D, C, K), groups=G, stride=s, dilation=d),
+    "symbolic groups, every option": ca.correlation(
+        n, ca.kernel(G * D, C, K), groups=G, stride=s, padding=p, dilation=d
+    ),
+    "symbolic groups, transposed": ca.transposed_correlation(
+        n, ca.kernel(G * D, C, K), groups=G, stride=s, padding=p, dilation=d, output_padding=s - 1
+    ),
     "symbolic groups, three axes": ca.convolution(
         (n, m, n), ca.kernel(G * D, C, K, K, K), groups=G, stride=s, padding=p, dilation=d
     ),
