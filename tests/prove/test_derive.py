@@ -7,14 +7,14 @@ import pytest
 import convalg as ca
 from convalg.errors import KindError
 
-n, s = ca.sizes("n s")
+n, K, s = ca.sizes("n K s")
 
 
 @pytest.mark.parametrize("kind", ["linearity", "adjoint", "output_size", "kernel_gradient"])
 def test_the_title_names_the_operator_and_the_kind(kind: str) -> None:
-    layer = ca.correlation(n, ca.kernel(3), stride=s)
+    layer = ca.correlation(n, ca.kernel(K), stride=s)
     title = getattr(ca.derive, kind)(layer).title
-    assert title.endswith("of correlation(n, kernel(3), stride=s)")
+    assert title.endswith("of correlation(n, kernel(K), stride=s)")
 
 
 def test_only_a_network_has_nodes() -> None:
