@@ -36,7 +36,7 @@ def nonzeros(operator: Operator) -> Any:
     A product has a closed form if it relates outputs and inputs by a band on each axis, as `bands`
     describes it; a sum if the patterns of its terms are separate or one contains the other.
 
-    Raises: UndecidableError where there is no closed form.
+    Raises: UndecidableError where a closed form does not exist.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")

@@ -82,7 +82,8 @@ def kernel_gradient(operator: Operator) -> Derivation:
     """Derive that dL/dw is the input correlated with the output gradient, dilated by the stride.
 
     For a transposed layer, the two are exchanged: the output gradient is correlated with the input.
-    For a product, there is one gradient for the kernel of each layer.
+    For a product, there is one gradient for the kernel of each layer; where two layers share a
+    kernel, its gradient is the sum of theirs.
 
     Args:
         operator: a correlation, a convolution, the transpose of one, or a product of these and of

@@ -125,13 +125,7 @@ def classify(
 ) -> Classification:
     """Classify a structured matrix by its entries alone, regardless of how it was constructed.
 
-    The kinds are, from the strongest to the weakest: zero, identity, permutation, selection (each
-    row has at most one 1, and zeros otherwise), diagonal, circulant, Toeplitz (entry (i+1, j+1)
-    equals entry (i, j)), strided Toeplitz (entry (i+1, j+s), or transposed (i+s, j+1), equals entry
-    (i, j)), the same kinds at every level of a block structure ("doubly block Toeplitz" at depth
-    2), Kronecker product, structure at some levels only ("block Toeplitz" with arbitrary blocks;
-    "channel blocks, each Toeplitz"), and none. Of several structures, the one with the fewest free
-    values is the kind.
+    The kinds and their order are those of `ca.classify`.
 
     The blocks are the axes of `out_shape` x `in_shape`. A single row or column, of entries or of
     blocks, is Toeplitz in a vacuous sense, and a single block is circulant. If every axis has

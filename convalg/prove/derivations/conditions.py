@@ -52,16 +52,12 @@ Entries: TypeAlias = "Callable[[Sequence[Value]], list[Condition]]"
 
 def entries_of(geometry: Geometry) -> Entries:
     """Return the entries of a correlation, whose labels are the indices of its weights."""
-    lead, dims = int(geometry.has_channels), len(geometry.axes)
+    lead = int(geometry.has_channels)
 
     def at(point: Sequence[Value]) -> list[Condition]:
-        row, column = point[: lead + dims], point[lead + dims : 2 * (lead + dims)]
-        label = point[2 * (lead + dims) :]
-        conditions: list[Condition] = []
-        if lead:
-            conditions += _channels(geometry, row[0], column[0], label)
-        indices = zip(geometry.axes, row[lead:], column[lead:], label[2 * lead :], strict=True)
-        return [*conditions, *(each for axis in indices for each in axis_entries(*axis))]
+        row, column, label = _parts(geometry, point)
+        channels = _channels(geometry, row[0], column[0], label) if lead else []
+        return [*channels, *_spatial(geometry, row[lead:], column[lead:], label[2 * lead :])]
 
     return at
 
@@ -71,20 +67,34 @@ def pool_entries(geometry: Geometry) -> Entries:
 
     The label has the tap of each axis with more than one tap; see `pool_taps`.
     """
-    lead, dims = int(geometry.has_channels), len(geometry.axes)
+    lead = int(geometry.has_channels)
 
     def at(point: Sequence[Value]) -> list[Condition]:
-        row, column = point[: lead + dims], point[lead + dims : 2 * (lead + dims)]
-        label = point[2 * (lead + dims) :]
-        conditions: list[Condition] = []
+        row, column, label = _parts(geometry, point)
+        channels: list[Condition] = []
         if lead:
-            conditions = [equal(row[0], column[0]), within(row[0], geometry.out_channels or 1)]
+            channels = [equal(row[0], column[0]), within(row[0], geometry.out_channels or 1)]
         left = iter(label)
         taps = [0 if axis.taps == 1 else next(left) for axis in geometry.axes]
-        indices = zip(geometry.axes, row[lead:], column[lead:], taps, strict=True)
-        return [*conditions, *(each for axis in indices for each in axis_entries(*axis))]
+        return [*channels, *_spatial(geometry, row[lead:], column[lead:], taps)]
 
     return at
+
+
+def _parts(
+    geometry: Geometry, point: Sequence[Value]
+) -> tuple[Sequence[Value], Sequence[Value], Sequence[Value]]:
+    """Return the row, the column and the label of a point."""
+    width = int(geometry.has_channels) + len(geometry.axes)
+    return point[:width], point[width : 2 * width], point[2 * width :]
+
+
+def _spatial(
+    geometry: Geometry, outputs: Sequence[Value], inputs: Sequence[Value], taps: Sequence[Value]
+) -> list[Condition]:
+    """Return when taps of outputs read inputs, on all axes."""
+    indices = zip(geometry.axes, outputs, inputs, taps, strict=True)
+    return [condition for each in indices for condition in axis_entries(*each)]
 
 
 def pool_taps(geometry: Geometry) -> int:

@@ -100,11 +100,13 @@ def read_claim(kind: str, text: str, number: object) -> StepClaim:
     `notation.read`.
     """
     if kind not in STEPS:
-        raise KindError(f"there is not a derivation {shown(kind)}; choose from {', '.join(STEPS)}")
+        raise KindError(
+            f"{shown(kind)} is not a kind of derivation: choose from {', '.join(STEPS)}"
+        )
     operator = notation.read(text)
     steps = STEPS[kind](operator)
     if type(number) is not int or not 0 <= number < len(steps):
-        raise KindError(f"the derivation has {len(steps)} steps, and not a step {shown(number)}")
+        raise KindError(f"step must be an integer from 0 to {len(steps) - 1}, not {shown(number)}")
     return StepClaim(kind, operator, number, steps[number].formula, steps[number].scope)
 
 

@@ -111,14 +111,16 @@ class Setting:
         if answer.status == "refuted":
             sizes = nonlinear.smallest(formulas, domain, answer.values, BUDGET) or answer.values
             witness = self._witness(claims, sizes)
+            if witness is None:
+                return self.unknown(claim, "z3 does not find where it fails at its smallest sizes")
             return Verdict("refuted", claim, self.scope, Z3_INDICES, witness, domain=domain)
         reason = "its domain is empty"
         if answer.status == "unknown":
             reason = f"z3 leaves open whether {answer.open}"
         return self.unknown(claim, reason)
 
-    def _witness(self, claims: Claims, sizes: dict[sympy.Symbol, int]) -> Counterexample:
-        """Return the first point at which a claim fails, at the given sizes."""
+    def _witness(self, claims: Claims, sizes: dict[sympy.Symbol, int]) -> Counterexample | None:
+        """Return the first point at which a claim fails at given sizes, or None."""
         script = claims.formulas.script
         fixed = [script.equal(symbol, value) for symbol, value in sizes.items()]
         shown = {symbol.name: value for symbol, value in sizes.items()}
@@ -129,7 +131,7 @@ class Setting:
                 point = [solution.values.get(name, 0) for name in failure.variables]
                 inputs: dict[str, Any] = {failure.names: point} if point else {}
                 return Counterexample(shown, None, None, failure.claimed, failure.actual, inputs)
-        raise AssertionError("a refuted claim fails at its smallest sizes")
+        return None
 
     def unknown(self, claim: str, reason: str) -> Verdict:
         """Return the verdict "unknown" with a reason."""

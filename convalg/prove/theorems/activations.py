@@ -98,7 +98,7 @@ THEOREMS = (
         chapter=LAYERS,
         sentence=(
             "A signal is the difference of ReLU of it and of its negative, and its absolute value "
-            "is their sum, so that two ReLUs lose nothing."
+            "is their sum."
         ),
         idea="One of the two is zero, and the other is x or -x.",
     ),
@@ -114,7 +114,7 @@ THEOREMS = (
         chapter=LAYERS,
         sentence=(
             "The maximum of two signals is the second one plus ReLU of the first one minus the "
-            "second, so that a network of ReLU layers computes maxima."
+            "second."
         ),
         idea="If x is at most y, ReLU adds zero, otherwise it adds what is missing to x.",
     ),

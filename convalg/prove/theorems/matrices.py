@@ -138,7 +138,7 @@ THEOREMS = (
         sentence=(
             "Away from the border, all outputs of a transposed layer are sums of equally many "
             "products exactly if its stride divides its kernel size; otherwise the numbers differ "
-            "by one, in a checkerboard."
+            "by one."
         ),
         idea=(
             "Output s a + c sums the taps c, c + s, c + 2 s, and so on below K; with K = q s + r, "

@@ -50,13 +50,13 @@ def strip(text: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "number", "words"),
     [
-        ("poetry", 0, "there is not a derivation 'poetry'; choose from adjoint, kernel_gradient"),
-        ("adjoint", 99, "the derivation has 7 steps, and not a step 99"),
-        ("adjoint", True, "the derivation has 7 steps, and not a step True"),
-        ("adjoint", None, "the derivation has 7 steps, and not a step None"),
+        ("poetry", 0, "'poetry' is not a kind of derivation: choose from adjoint, kernel_gradient"),
+        ("adjoint", 99, "step must be an integer from 0 to 6, not 99"),
+        ("adjoint", True, "step must be an integer from 0 to 6, not True"),
+        ("adjoint", None, "step must be an integer from 0 to 6, not None"),
     ],
 )
-def test_a_step_that_there_is_not_is_refused(kind: str, number: object, words: str) -> None:
+def test_a_step_that_does_not_exist_is_refused(kind: str, number: object, words: str) -> None:
     text = notation.write(ca.correlation(n, ca.kernel(K)))
     with pytest.raises(KindError, match=words):
         read_claim(kind, text, number)

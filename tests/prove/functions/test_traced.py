@@ -146,7 +146,7 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda held: held["claims"][0]["outputs"]["y"]["entries"][0][0].__setitem__(0, "2/2"),
         "outputs of claim 0 is",
     ),
-    "a coefficient that is no number": (
+    "a coefficient that is not a number": (
         lambda held: held["claims"][0]["outputs"]["y"]["entries"][0][0].__setitem__(0, "one"),
         "a coefficient must be a fraction such as -1/2, not 'one'",
     ),

@@ -23,7 +23,7 @@ PARTS = 12
 
 
 def tally(theorem: Theorem, most: int) -> Counter[str]:
-    """The outcomes of the mutants of a theorem, of at most so many for each claim."""
+    """The outcomes of at most `most` mutants of each claim of a theorem."""
     counts: Counter[str] = Counter()
     for claim in theorem.claims():
         made, missing = mutants.of_claim(claim.sides())
